@@ -1,0 +1,171 @@
+"""Any source becomes a data set: read it, decide what it holds, part its rows, and say what was decided."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from unveil.data.binarize import binarized, check_convention
+from unveil.data.context import AsGiven, OneHot, find_encoding
+from unveil.data.dataset import SPLITS, Data
+from unveil.data.holdout import Choice, Existing, HeldOut, Plan, divide, plan_splits
+from unveil.data.messages import count_rows, name_choices
+from unveil.data.sources import Part, Source, read
+from unveil.data.split import Split
+from unveil.data.support import Support, as_variable, check_support, find_support
+from unveil.variables import Batch, Variable
+
+
+def load(
+    source: Any = None,
+    *,
+    validation: Choice = None,
+    test: Choice = None,
+    binarize: str | None = None,
+    context: str | None = None,
+    seed: int = 0,
+) -> Data:
+    """Load a data set from any source, in memory.
+
+    Whether entries are binary, levels 0..L-1 or real is decided from the training part. Rows of images are
+    (channels, height, width): grey images (N, H, W) get one channel, and channels that come last are moved first.
+
+    Args:
+        source: One of
+
+            * ``None`` or ``"digits"``: scikit-learn's 1,797 digits of 17 grey levels;
+            * a path: ``.npz`` (arrays named train, validation, test; or x, y; or x_train, y_train, ...), ``.npy``, a
+              table ``.csv`` or ``.parquet`` (columns of numbers), or a folder in the Hugging Face hub's layout;
+            * a name on the hub, e.g. ``"ylecun/mnist"``;
+            * an array, a tensor, a pair (x, y), a dict of splits, a ``datasets.Dataset`` or ``DatasetDict``;
+            * a :class:`Data`, which is returned as it is.
+        validation: Where validation rows come from: the name of a part; a fraction or a count of training rows,
+            drawn by the seed; ``"last:10000"``, the last training rows; ``"none"``. By default the source's own, else a
+            tenth of the training rows.
+        test: The same for test rows. By default the source's own, else a tenth where the source is a single table.
+        binarize: ``None``, ``"threshold"``, ``"fixed_test"`` or ``"redrawn_test"`` (see :mod:`unveil.data.binarize`).
+        context: What to condition on: ``"label"``, or the name of a table's column. Labels become one-hot vectors,
+            vectors of real numbers stay as they are.
+        seed: The seed that draws the rows held out.
+
+    Returns:
+        The data, whose :meth:`Data.describe` says what was decided and why.
+
+    Raises:
+        FileNotFoundError: Where a path is not there.
+        ValueError: Where the source cannot be read (damaged, empty, pickled, ragged), holds NaN or infinity, does not
+            fit the options, or where validation or test hold values that the training part shows to be impossible.
+        TypeError: Where the source is of no kind that can be read, or holds no numbers.
+        ModuleNotFoundError: Where the source needs a package that is not installed.
+
+    Example:
+        >>> load(np.eye(10), validation=2, test="none")
+        Data('array': 10, binary; train 8, validation 2)
+    """
+    if isinstance(source, Data):
+        return _as_it_is(source, validation=validation, test=test, binarize=binarize, context=context)
+    check_convention(binarize)
+    _check_seed(seed)
+    origin = read(source, context)
+    plan = plan_splits(list(origin.parts), validation, test)
+    parts = {name: origin.read(name) for name in plan.parts}
+    train = parts[plan.train]
+    support = find_support(train.x, decoded=train.decoded)
+    encoding = None if context is None else find_encoding(train, origin.where(plan.train))
+    rows = divide(len(train.x), plan, seed)
+    stored = {name: _store(origin, name, part, train, support, encoding) for name, part in parts.items()}
+    splits = _assemble(stored, plan, rows)
+    notes = [_what(origin, train, support), _who(origin, plan, splits, seed), *origin.notes]
+    notes += [f"context: {encoding}"] if encoding else _unused_labels(train)
+    variable = as_variable(train.x, support)
+    if binarize is not None:
+        splits, sentence = binarized(splits, support.levels, binarize)
+        variable = Variable(variable.shape, levels=2)
+        notes.append(sentence)
+    return Data(
+        name=origin.name,
+        variable=variable,
+        context=encoding.variable if encoding else None,
+        train=splits["train"],
+        validation=splits.get("validation"),
+        test=splits.get("test"),
+        notes=tuple(notes),
+    )
+
+
+def _as_it_is(data: Data, **options: Choice) -> Data:
+    """Data that is loaded already; refuses options that it cannot follow any more."""
+    asked = [name for name, value in options.items() if value is not None]
+    if asked:
+        raise ValueError(f"{asked[0]}: expected no option for data that is loaded already; pass it to the first load")
+    return data
+
+
+def _check_seed(seed: int) -> None:
+    """Refuse a seed that is no whole number of at least 0."""
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise ValueError(f"seed: expected a whole number of at least 0, got {seed!r}")
+
+
+def _store(
+    origin: Source, name: str, part: Part, train: Part, support: Support, encoding: OneHot | AsGiven | None
+) -> Batch:
+    """All rows of a part as tensors, checked against the training part."""
+    where = origin.where(name)
+    if part.x.shape[1:] != train.x.shape[1:]:
+        raise ValueError(
+            f"{where}: expected rows of shape {train.x.shape[1:]} as in the training part, got {part.x.shape[1:]}; "
+            "resize them, or choose another part"
+        )
+    if part is not train:
+        check_support(part.x, support, where)
+    x = support.store(part.x, where)
+    if encoding is None:
+        return Batch(x=x)
+    if part.y is None:
+        raise ValueError(f"{where}: expected labels to condition on as in the training part, got none")
+    return Batch(x=x, context=encoding.encode(part.y, where))
+
+
+def _assemble(stored: dict[str, Batch], plan: Plan, rows: dict[str, NDArray[np.int64]]) -> dict[str, Split]:
+    """The splits: parts of the source as they are, or rows of the training part."""
+    splits = {}
+    for name, rule in zip(SPLITS, (None, plan.validation, plan.test), strict=True):
+        if isinstance(rule, Existing):
+            splits[name] = Split(stored[rule.part])
+        elif name in rows:
+            everything = len(rows[name]) == len(stored[plan.train])
+            part = stored[plan.train]
+            splits[name] = Split(part if everything else part.rows(torch.from_numpy(rows[name])))
+    return splits
+
+
+def _what(origin: Source, train: Part, support: Support) -> str:
+    """The sentence on what one observation is."""
+    shape = "x".join(map(str, train.x.shape[1:]))
+    kinds = {2: f"rows of {shape}", 4: f"images of {shape}"}
+    kind = kinds.get(train.x.ndim, f"arrays of {shape}")
+    return f"{origin.name}: {kind}, {support}: {support.reason}"
+
+
+def _who(origin: Source, plan: Plan, splits: dict[str, Split], seed: int) -> str:
+    """The sentence on where the rows of each split come from."""
+    out_of = "" if len(origin.parts) == 1 else f" of {plan.train!r}"
+    said = [f"train: {count_rows(len(splits['train']))}{out_of}"]
+    for name, rule in (("validation", plan.validation), ("test", plan.test)):
+        if isinstance(rule, HeldOut):
+            how = f"the last rows{out_of}" if rule.last else f"held out{out_of} by seed {seed}"
+            said.append(f"{name}: {count_rows(len(splits[name]))}, {how}")
+        else:
+            said.append(f"{name}: none" if rule is None else f"{name}: {count_rows(len(splits[name]))}, {rule}")
+    unused = [part for part in origin.parts if part not in plan.parts]
+    said += [f"not used: {name_choices(unused)}"] if unused else []
+    return "; ".join(said)
+
+
+def _unused_labels(train: Part) -> list[str]:
+    """The sentence on labels that are there and not conditioned on."""
+    return [] if train.y is None else ["labels are there and not used; context='label' conditions on them"]

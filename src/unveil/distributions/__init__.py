@@ -1,0 +1,38 @@
+"""Densities that torch lacks, or has without what this library needs: explicit generators and per-factor terms."""
+
+from unveil.distributions.base import Distribution, Factorized, draw, sum_rightmost
+from unveil.distributions.coded import Coded, Quantized
+from unveil.distributions.discrete import Bernoulli, Binomial, Categorical, OneHotCategorical, RelaxedOneHot
+from unveil.distributions.kl import closed_form_kl, kl_per_dim
+from unveil.distributions.logistic import DiscretizedLogistic
+from unveil.distributions.masked import Masked
+from unveil.distributions.mixture import Mixture, pairwise_log_prob, select
+from unveil.distributions.noise import Generator, RowGenerators
+from unveil.distributions.normal import MultivariateNormal, Normal
+from unveil.distributions.tempering import tempered
+
+__all__ = [
+    "Bernoulli",
+    "Binomial",
+    "Categorical",
+    "Coded",
+    "DiscretizedLogistic",
+    "Distribution",
+    "Factorized",
+    "Generator",
+    "Masked",
+    "Mixture",
+    "MultivariateNormal",
+    "Normal",
+    "OneHotCategorical",
+    "Quantized",
+    "RelaxedOneHot",
+    "RowGenerators",
+    "closed_form_kl",
+    "draw",
+    "kl_per_dim",
+    "pairwise_log_prob",
+    "select",
+    "sum_rightmost",
+    "tempered",
+]

@@ -1,0 +1,96 @@
+"""Closed-form Kullback-Leibler divergences, registered with torch.
+
+KL(q || p) = E_q[log q(x) - log p(x)], in nats.
+"""
+
+from __future__ import annotations
+
+from functools import singledispatch
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution as TorchDistribution
+from torch.distributions import kl_divergence, register_kl
+
+from unveil.distributions.base import sum_rightmost
+from unveil.distributions.coded import Coded
+from unveil.distributions.discrete import Bernoulli, Categorical, OneHotCategorical
+from unveil.distributions.normal import MultivariateNormal, Normal
+
+
+def closed_form_kl(q: TorchDistribution, p: TorchDistribution) -> Tensor | None:
+    """KL(q || p) per batch element in nats, or None where no closed form is registered."""
+    try:
+        return kl_divergence(q, p)
+    except NotImplementedError:
+        return None
+
+
+@singledispatch
+def kl_per_dim(q: TorchDistribution, p: TorchDistribution) -> Tensor | None:
+    """KL(q_i || p_i) of each factor, (\\*batch, \\*event); None where q or p is not a product of such factors."""
+    return None
+
+
+@kl_per_dim.register
+def _(q: Normal, p: TorchDistribution) -> Tensor | None:
+    # log(sigma_p / sigma_q) + (sigma_q^2 + (mu_q - mu_p)^2) / (2 sigma_p^2) - 1/2
+    if not isinstance(p, Normal):
+        return None
+    ratio = (q.scale / p.scale).square()
+    return 0.5 * (ratio + ((q.loc - p.loc) / p.scale).square() - 1 - ratio.log())
+
+
+@kl_per_dim.register
+def _(q: Bernoulli, p: TorchDistribution) -> Tensor | None:
+    if not isinstance(p, Bernoulli):
+        return None
+    ones, zeros = torch.nn.functional.logsigmoid, lambda logits: torch.nn.functional.logsigmoid(-logits)
+    return q.mean * (ones(q.logits) - ones(p.logits)) + (1 - q.mean) * (zeros(q.logits) - zeros(p.logits))
+
+
+@kl_per_dim.register
+def _(q: Categorical, p: TorchDistribution) -> Tensor | None:
+    return _between_logits(q.logits, p.logits) if isinstance(p, Categorical) else None
+
+
+@kl_per_dim.register
+def _(q: OneHotCategorical, p: TorchDistribution) -> Tensor | None:
+    return _between_logits(q.logits, p.logits) if isinstance(p, OneHotCategorical) else None
+
+
+def _between_logits(q: Tensor, p: Tensor) -> Tensor:
+    return torch.where(q > -torch.inf, q.exp() * (q - p), 0).sum(-1)
+
+
+@register_kl(Normal, Normal)
+@register_kl(Bernoulli, Bernoulli)
+@register_kl(Categorical, Categorical)
+def _factorized(q: TorchDistribution, p: TorchDistribution) -> Tensor:
+    return sum_rightmost(kl_per_dim(q, p), len(q.event_shape))
+
+
+@register_kl(OneHotCategorical, OneHotCategorical)
+def _one_hot(q: OneHotCategorical, p: OneHotCategorical) -> Tensor:
+    return sum_rightmost(kl_per_dim(q, p), len(q.event_shape) - 1)
+
+
+@register_kl(Coded, Coded)
+def _coded(q: Coded, p: Coded) -> Tensor:
+    return kl_divergence(q.codes, p.codes)
+
+
+@register_kl(MultivariateNormal, Normal)
+def _full_from_diagonal(q: MultivariateNormal, p: Normal) -> Tensor:
+    variance = ((q.variance + (q.loc - p.loc).square()) / p.variance).sum(-1)
+    return 0.5 * (variance - q.loc.shape[-1]) + p.scale.log().sum(-1) - q.log_det
+
+
+@register_kl(MultivariateNormal, MultivariateNormal)
+def _full(q: MultivariateNormal, p: MultivariateNormal) -> Tensor:
+    shape = torch.broadcast_shapes(q.scale_tril.shape, p.scale_tril.shape)
+    lower = p.scale_tril.expand(shape)
+    spread = torch.linalg.solve_triangular(lower, q.scale_tril.expand(shape), upper=False)
+    shift = torch.linalg.solve_triangular(lower, (q.loc - p.loc).unsqueeze(-1).expand(*shape[:-1], 1), upper=False)
+    square = spread.square().sum((-2, -1)) + shift.square().sum((-2, -1))
+    return 0.5 * (square - q.loc.shape[-1]) + p.log_det - q.log_det

@@ -1,0 +1,56 @@
+"""The discretized logistic distribution on levels 0, 1, ..., L - 1.
+
+P(k) = sigmoid((k + 1/2 - mu) / s) - sigmoid((k - 1/2 - mu) / s), where the edge levels take the whole tails, so that
+the levels' probabilities sum to one for every mu and s (Salimans et al. 2017).
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Size, Tensor
+
+from unveil.distributions.base import Factorized
+from unveil.distributions.noise import Generator, uniform
+
+
+class DiscretizedLogistic(Factorized):
+    """A product of logistic distributions, rounded to levels.
+
+    Args:
+        loc: mu, in units of levels, (\\*batch, \\*event).
+        scale: s > 0, in units of levels, broadcastable with ``loc``.
+        levels: The number of levels L.
+        event_dims: How many of the last axes make one event.
+    """
+
+    def __init__(self, loc: Tensor, scale: Tensor, levels: int, event_dims: int = 1) -> None:
+        self.loc, self.scale = torch.broadcast_tensors(loc, scale)
+        self.levels = levels
+        super().__init__(self.loc.shape, event_dims)
+
+    @property
+    def mode(self) -> Tensor:
+        """The likeliest level, away from the edges: mu rounded."""
+        return self.loc.round().clamp(0, self.levels - 1)
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean of the levels, exactly: sum over k >= 1 of P(level >= k)."""
+        steps = torch.arange(1, self.levels, dtype=self.loc.dtype, device=self.loc.device) - 0.5
+        return torch.sigmoid((self.loc.unsqueeze(-1) - steps) / self.scale.unsqueeze(-1)).sum(-1)
+
+    def log_prob_per_dim(self, value: Tensor) -> Tensor:
+        """log P(k), stable far in the tails: log(sigmoid(b) - sigmoid(a)) by softplus and expm1, never a difference."""
+        a = (value - 0.5 - self.loc) / self.scale
+        b = (value + 0.5 - self.loc) / self.scale
+        left, right = value <= 0, value >= self.levels - 1
+        width = 1 / self.scale
+        # log(sigmoid(b) - sigmoid(a)) = -softplus(a) - softplus(-b) + log(1 - e^(a - b)), exact for every a < b
+        inside = -F.softplus(a) - F.softplus(-b) + torch.log(-torch.expm1(-width))
+        return torch.where(left, F.logsigmoid(b), torch.where(right, F.logsigmoid(-a), inside))
+
+    def _draw(self, shape: Size, generator: Generator) -> Tensor:
+        info = torch.finfo(self.loc.dtype)
+        u = uniform(shape, self.loc, generator).clamp(info.tiny, 1 - info.eps)
+        return (self.loc + self.scale * torch.logit(u)).round().clamp(0, self.levels - 1)

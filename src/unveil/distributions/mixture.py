@@ -1,0 +1,123 @@
+"""Finite mixtures, and one log-density of many points under many components.
+
+log p(x) = log sum_k pi_k p_k(x)
+"""
+
+from __future__ import annotations
+
+from functools import singledispatch
+
+import torch
+from torch import Size, Tensor
+from torch.distributions import Distribution as TorchDistribution
+
+from unveil.distributions.base import Distribution, draw
+from unveil.distributions.discrete import inverse_cdf
+from unveil.distributions.noise import Generator, uniform
+from unveil.distributions.normal import LOG_2PI, MultivariateNormal, Normal
+
+
+class Mixture(Distribution):
+    """A mixture of K components that is shared by the whole batch.
+
+    Args:
+        log_weights: Unnormalised log pi_k, (K,).
+        components: A distribution of batch shape (K,).
+    """
+
+    def __init__(self, log_weights: Tensor, components: TorchDistribution) -> None:
+        if tuple(components.batch_shape) != tuple(log_weights.shape) or log_weights.dim() != 1:
+            raise ValueError(
+                f"components: expected batch shape {tuple(log_weights.shape)}, one component per weight, got "
+                f"{tuple(components.batch_shape)}"
+            )
+        self.log_weights = log_weights.log_softmax(0)
+        self.components = components
+        super().__init__(Size(), components.event_shape)
+
+    @property
+    def mean(self) -> Tensor:
+        """sum_k pi_k mu_k."""
+        return torch.tensordot(self.log_weights.exp(), self.components.mean, dims=1)
+
+    @property
+    def variance(self) -> Tensor:
+        """sum_k pi_k (sigma_k^2 + mu_k^2) - mean^2."""
+        second = self.components.variance + self.components.mean.square()
+        return torch.tensordot(self.log_weights.exp(), second, dims=1) - self.mean.square()
+
+    def log_responsibilities(self, value: Tensor) -> Tensor:
+        """log p(k | value), (\\*sample, K)."""
+        return self._log_joint(value).log_softmax(-1)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """log sum_k pi_k p_k(value)."""
+        return self._log_joint(value).logsumexp(-1)
+
+    def _log_joint(self, value: Tensor) -> Tensor:
+        return self.log_weights + pairwise_log_prob(self.components, value)
+
+    def _draw(self, shape: Size, generator: Generator) -> Tensor:
+        sample_shape = shape[: len(shape) - len(self.event_shape)]
+        k = inverse_cdf(self.log_weights.exp(), uniform(sample_shape, self.log_weights, generator))
+        return draw(select(self.components, k), (), generator)
+
+
+@singledispatch
+def pairwise_log_prob(components: TorchDistribution, value: Tensor) -> Tensor:
+    """log p_k(value) of every value under every component.
+
+    Args:
+        components: A distribution of batch shape (K,).
+        value: Points, (\\*sample, \\*event).
+
+    Returns:
+        (\\*sample, K).
+    """
+    axis = value.dim() - len(components.event_shape)
+    return components.log_prob(value.unsqueeze(axis))
+
+
+@pairwise_log_prob.register
+def _(components: Normal, value: Tensor) -> Tensor:
+    # The square is expanded, so that all pairs are two matrix products and no (points, components, d) array is made.
+    # What cancels in the expansion would cost float32 its digits: it is done in double.
+    k = components.loc.shape[0]
+    loc = components.loc.reshape(k, -1).double()
+    precision = components.scale.reshape(k, -1).double().square().reciprocal()
+    x = value.reshape(*value.shape[: value.dim() - len(components.event_shape)], -1).double()
+    constant = (loc.square() * precision - precision.log() + LOG_2PI).sum(-1)
+    quadratic = x.square() @ precision.mT - 2 * x @ (loc * precision).mT
+    return (-0.5 * (quadratic + constant)).to(value.dtype)
+
+
+@singledispatch
+def select(components: TorchDistribution, k: Tensor) -> TorchDistribution:
+    """The distribution that has component k[...] at each place.
+
+    Args:
+        components: A distribution of batch shape (K,).
+        k: Component numbers, (\\*batch,).
+
+    Returns:
+        A distribution of batch shape (\\*batch,).
+
+    Raises:
+        TypeError: If components of this type can't be selected; register a method for it.
+    """
+    raise TypeError(
+        f"components: can't draw from a mixture of {type(components).__name__}; expected a distribution registered "
+        "with unveil.distributions.select"
+    )
+
+
+@select.register
+def _(components: Normal, k: Tensor) -> Normal:
+    return Normal(components.loc[k], components.scale[k], len(components.event_shape))
+
+
+
+
+@select.register
+def _(components: MultivariateNormal, k: Tensor) -> MultivariateNormal:
+    return MultivariateNormal(components.loc[k], components.scale_tril[k])

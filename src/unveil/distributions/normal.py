@@ -1,0 +1,119 @@
+"""Gaussians: a product of normals, and a full-covariance normal.
+
+log N(x; mu, sigma^2) = -(x - mu)^2 / (2 sigma^2) - log sigma - 0.5 log(2 pi), sigma the standard deviation.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Size, Tensor
+
+from unveil.distributions.base import Distribution, Factorized, sum_rightmost
+from unveil.distributions.noise import Generator, normal
+
+LOG_2PI = math.log(2 * math.pi)
+
+
+class Normal(Factorized):
+    """A product of normal distributions, prod_i N(x_i; mu_i, sigma_i^2).
+
+    Args:
+        loc: Means, (\\*batch, \\*event).
+        scale: Standard deviations, broadcastable with ``loc``.
+        event_dims: How many of the last axes make one event.
+
+    Example:
+        >>> p = Normal(torch.zeros(3), torch.ones(3))
+        >>> p.log_prob(torch.zeros(5, 3)).shape
+        torch.Size([5])
+    """
+
+    has_rsample = True
+
+    def __init__(self, loc: Tensor, scale: Tensor, event_dims: int = 1) -> None:
+        self.loc, self.scale = torch.broadcast_tensors(loc, scale)
+        super().__init__(self.loc.shape, event_dims)
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean, (\\*batch, \\*event)."""
+        return self.loc
+
+    @property
+    def mode(self) -> Tensor:
+        """The mode, which is the mean."""
+        return self.loc
+
+    @property
+    def variance(self) -> Tensor:
+        """The variance of each factor."""
+        return self.scale.square()
+
+    def log_prob_per_dim(self, value: Tensor) -> Tensor:
+        """log N(x_i; mu_i, sigma_i^2)."""
+        return -0.5 * ((value - self.loc) / self.scale).square() - self.scale.log() - 0.5 * LOG_2PI
+
+    def entropy(self) -> Tensor:
+        """H = sum_i log sigma_i + 0.5 log(2 pi e), in nats."""
+        return sum_rightmost(self.scale.log() + 0.5 * (1 + LOG_2PI), len(self.event_shape))
+
+    def _draw(self, shape: Size, generator: Generator) -> Tensor:
+        return self.loc + self.scale * normal(shape, self.loc, generator)
+
+
+class MultivariateNormal(Distribution):
+    """A normal distribution with a full covariance, N(x; mu, L L').
+
+    Args:
+        loc: Mean, (\\*batch, d).
+        scale_tril: Lower triangular Cholesky factor L of the covariance with a positive diagonal, (\\*batch, d, d).
+    """
+
+    has_rsample = True
+
+    def __init__(self, loc: Tensor, scale_tril: Tensor) -> None:
+        batch_shape = torch.broadcast_shapes(loc.shape[:-1], scale_tril.shape[:-2])
+        self.loc = loc.expand(*batch_shape, -1)
+        self.scale_tril = scale_tril.expand(*batch_shape, -1, -1)
+        super().__init__(batch_shape, loc.shape[-1:])
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean, (\\*batch, d)."""
+        return self.loc
+
+    @property
+    def mode(self) -> Tensor:
+        """The mode, which is the mean."""
+        return self.loc
+
+    @property
+    def variance(self) -> Tensor:
+        """The diagonal of the covariance, (\\*batch, d)."""
+        return self.scale_tril.square().sum(-1)
+
+    @property
+    def covariance_matrix(self) -> Tensor:
+        """L L', (\\*batch, d, d)."""
+        return self.scale_tril @ self.scale_tril.mT
+
+    @property
+    def log_det(self) -> Tensor:
+        """log |L|, (\\*batch,)."""
+        return self.scale_tril.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """-0.5 |L^-1 (x - mu)|^2 - log |L| - d/2 log(2 pi)."""
+        delta = (value - self.loc).unsqueeze(-1)
+        whitened = torch.linalg.solve_triangular(self.scale_tril, delta, upper=False).squeeze(-1)
+        return -0.5 * (whitened.square().sum(-1) + self.loc.shape[-1] * LOG_2PI) - self.log_det
+
+    def entropy(self) -> Tensor:
+        """H = log |L| + d/2 log(2 pi e), in nats."""
+        return self.log_det + 0.5 * self.loc.shape[-1] * (1 + LOG_2PI)
+
+    def _draw(self, shape: Size, generator: Generator) -> Tensor:
+        noise = normal(shape, self.loc, generator).unsqueeze(-1)
+        return self.loc + (self.scale_tril @ noise).squeeze(-1)

@@ -1,0 +1,31 @@
+"""Models: one walk each, under interchangeable sources; and the named systems."""
+
+from unveil.models.flat import CVAE, GSNN, VAE
+from unveil.models.model import Model
+from unveil.models.saving import load, save
+from unveil.models.sources import Enumerate, Given, Mode, PerVariable, Posterior, Prior, Relaxed, Source, Tempered
+from unveil.models.term import Term
+from unveil.models.trace import Trace
+from unveil.models.visit import Conditioned, Visit
+
+__all__ = [
+    "CVAE",
+    "GSNN",
+    "VAE",
+    "Conditioned",
+    "Enumerate",
+    "Given",
+    "Mode",
+    "Model",
+    "PerVariable",
+    "Posterior",
+    "Prior",
+    "Relaxed",
+    "Source",
+    "Tempered",
+    "Term",
+    "Trace",
+    "Visit",
+    "load",
+    "save",
+]

@@ -1,0 +1,179 @@
+"""A model is one walk; everything else is that walk under some source."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from unveil.config import Configurable
+from unveil.distributions import Generator
+from unveil.models.sources import Given, Mode, Posterior, Prior, Source, Tempered
+from unveil.models.term import Term
+from unveil.models.trace import Trace
+from unveil.models.visit import Conditioned, Visit
+from unveil.parts import Part
+from unveil.variables import Batch, Observed, Variable
+
+Data = Observed | Batch
+
+
+class Model(Configurable, nn.Module, ABC):
+    """A joint distribution p(x, z) with a way to infer z from x.
+
+    Implementers write :meth:`walk`. A model of one observed variable takes and gives tensors, of several, mappings
+    from names to tensors; likewise for latent variables.
+    """
+
+    x: Variable | None = None
+    """What the model observes, where it says so; data is checked against it."""
+    context: Variable | None = None
+    """What the model is conditioned on, if anything."""
+    latents: tuple[str, ...] = ("z",)
+    """The names of the latent variables that ``decode`` and ``log_joint`` take."""
+
+    @abstractmethod
+    def walk(self, visit: Visit, batch: Batch) -> None:
+        """Visit every variable once, parents before children.
+
+        Args:
+            visit: ``visit(name, p=..., q=..., value=...)`` returns the variable's value.
+            batch: ``batch["x"]`` is the data or None, ``batch.context`` what is conditioned on.
+        """
+
+    def forward(self, parents: Tensor | None = None, context: Tensor | None = None) -> Conditioned:
+        """This model as a prior or a likelihood of another: its terms are spliced into that model's walk."""
+        given = [tensor for tensor in (parents, context) if tensor is not None]
+        return Conditioned(self, torch.cat(torch.broadcast_tensors(*given), -1) if len(given) > 1 else next(iter(given), None))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters live."""
+        return next((tensor.device for tensor in (*self.parameters(), *self.buffers())), torch.device("cpu"))
+
+    def run(self, batch: Batch, source: Source, record: Callable[[Term], None]) -> dict[str, Tensor]:
+        """Walk once and hand every term to ``record``: a chain of a thousand levels need not be held.
+
+        Returns:
+            The auxiliary values of the walk.
+        """
+        visit = Visit(source, len(batch), self.device, record)
+        self.walk(visit, batch)
+        return visit.finish()
+
+    def trace(self, x: Data | None = None, source: Source | None = None, *, context: Tensor | None = None) -> Trace:
+        """The terms of one pass.
+
+        Args:
+            x: Data, (B, \\*shape), or a whole :class:`~unveil.variables.Batch`.
+            source: What decides the latent values; one posterior draw each by default.
+            context: What is conditioned on, (B, features).
+        """
+        source = source or Posterior()
+        batch = _batch(x, context)
+        terms: list[Term] = []
+        auxiliary = self.run(batch, source, terms.append)
+        trace = Trace(terms, (source.particles, len(batch)), auxiliary=auxiliary, scored=source.scores)
+        return source.finish(trace)
+
+    @torch.no_grad()
+    def sample(
+        self,
+        size: int = 1,
+        *,
+        context: Tensor | None = None,
+        temperature: float | None = None,
+        generator: Generator = None,
+        mean: bool = False,
+    ) -> Observed:
+        """Draw new data, ancestrally.
+
+        Args:
+            size: How many; with a context, how many for each of its rows.
+            context: What is conditioned on, (B, features).
+            temperature: Multiplies the spread of the latents' distributions; 1 (the model itself) by default.
+            generator: Where random numbers come from.
+            mean: Whether to return p(x | z)'s mean instead of a draw from it.
+
+        Returns:
+            (size, \\*shape), or (size, B, \\*shape) with a context.
+        """
+        particles, batch = (1, Batch(size=size)) if context is None else (size, Batch(context=context))
+        tempered = None if temperature is None else Tempered(temperature, particles, generator)
+        trace = self.trace(batch, tempered or Prior(particles, generator))
+        found = {term.name: term.p.mean.expand_as(term.value) if mean else term.value for term in trace.data}
+        return _unwrap({name: value[0] if context is None else value for name, value in found.items()})
+
+    @torch.no_grad()
+    def encode(self, x: Data, *, context: Tensor | None = None) -> Observed:
+        """The deterministic code of data: the mode of q for each latent, or the integers of a codebook.
+
+        Returns:
+            (B, \\*latent), or a mapping by name where there are several latents.
+        """
+        terms = self.trace(x, Mode(), context=context).latents
+        return _unwrap({term.name: (term.value if term.code is None else term.code)[0] for term in terms})
+
+    def decode(self, z: Observed, *, context: Tensor | None = None) -> Distribution | dict[str, Distribution]:
+        """p(x | z, context) for latent values, (B, \\*latent) each (codes where there are codes)."""
+        batch = Batch(context=context, size=len(z) if isinstance(z, Tensor) else len(next(iter(z.values()))))
+        return _unwrap({term.name: term.p for term in self.trace(batch, self._given(z)).data})
+
+    @torch.no_grad()
+    def reconstruct(
+        self, x: Data, source: Source | None = None, *, context: Tensor | None = None
+    ) -> Observed:
+        """The mean of p(x | z) at a value of z inferred from x.
+
+        Args:
+            x: Data.
+            source: How z is inferred: one posterior draw by default. ``PerVariable`` reconstructs from some levels.
+            context: What is conditioned on.
+        """
+        trace = self.trace(x, source, context=context)
+        return _unwrap({term.name: term.p.mean.expand(*trace.shape, *term.p.event_shape).mean(0) for term in trace.data})
+
+    def log_joint(self, x: Data, z: Observed, *, context: Tensor | None = None) -> Tensor:
+        """log p(x, z | context), (B,) in nats."""
+        batch = _batch(x, context)
+        return self.trace(batch, self._given(z)).log_joint[0]
+
+    def initialize(self, batch: Batch, generator: torch.Generator) -> None:
+        """Let every part look at training data before the first step.
+
+        Args:
+            batch: Many training examples.
+            generator: Where random choices come from.
+        """
+        if (x := batch["x"]) is not None:
+            for part in self.own_parts():
+                part.initialize(x, generator)
+
+    def own_parts(self) -> list[Part]:
+        """The parts of this model, those of models spliced into it left out: they live with other data."""
+        found: list[Part] = []
+        pending = list(self.children())
+        while pending:
+            module = pending.pop(0)
+            if isinstance(module, Model):
+                continue
+            if isinstance(module, Part):
+                found.append(module)
+            pending.extend(module.children())
+        return found
+
+    def _given(self, z: Observed) -> Given:
+        values = z if isinstance(z, Mapping) else {self.latents[0]: z}
+        return Given({name: value.unsqueeze(0) for name, value in values.items()})
+
+
+def _batch(x: Data | None, context: Tensor | None) -> Batch:
+    return x if isinstance(x, Batch) else Batch(x=x, context=context)
+
+
+def _unwrap(values: Mapping[str, object]) -> object:
+    """The one value itself, or all by name."""
+    return next(iter(values.values())) if len(values) == 1 else dict(values)

@@ -1,0 +1,328 @@
+"""Sources decide what value each variable of a walk takes.
+
+The same walk under another source is inference, sampling, reconstruction or scoring:
+
+=================== ============================================= =========================================
+source              a latent variable's value                     makes of the walk
+=================== ============================================= =========================================
+``Posterior``       drawn from q (from p where there is no q)     ELBO, importance sampling
+``Prior``           drawn from p                                  sampling, GSNN, naive Monte Carlo
+``Given``           handed over                                   log p(x, z), decoding, replays
+``Mode``            q's mode                                      a deterministic code
+``Tempered``        drawn from p with its spread multiplied       sharper or wilder samples
+``Relaxed``         a relaxed draw of q's one-hot vectors         Gumbel-softmax training
+``Enumerate``       every value of a finite support               the exact posterior (EM's E-step)
+``PerVariable``     another source for each variable              reconstruction from the top k levels
+=================== ============================================= =========================================
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from unveil.distributions import Coded, Generator, OneHotCategorical, draw, tempered
+from unveil.models.term import Bound
+from unveil.models.trace import Trace
+
+
+class Taken(NamedTuple):
+    """A value, the code that it belongs to (if any), and what it is to the distribution it came from."""
+
+    value: Tensor
+    code: Tensor | None = None
+    bound: Bound = "exact"
+
+
+class Source(ABC):
+    """What decides the values of a walk.
+
+    Args:
+        particles: K, how many values each example gets.
+        generator: Where random numbers come from.
+    """
+
+    scores: frozenset[str] = frozenset("pq")
+    """Which of p and q are evaluated where the value does not need them."""
+    infers: bool = True
+    """Whether a latent variable that has a q takes its value from it."""
+    subsample: bool = False
+    """Whether a long chain may visit one level at random that stands for all."""
+
+    def __init__(self, particles: int = 1, generator: Generator = None) -> None:
+        if particles < 1:
+            raise ValueError(f"particles: expected at least 1, got {particles}")
+        self.particles, self.generator = particles, generator
+
+    def at(self, name: str) -> Source:
+        """The source that decides this variable."""
+        return self
+
+    def proposer(self, name: str) -> Source | None:
+        """The source that draws this variable's proposal from q; None where nothing is inferred."""
+        return self if self.infers else None
+
+    def given(self, name: str) -> Tensor | None:
+        """The value that is handed over for this variable, if one is."""
+        return None
+
+    @property
+    def for_data(self) -> Source:
+        """The source that decides a data variable of which there is no data."""
+        return self
+
+    @abstractmethod
+    def take(self, distribution: Distribution, sample_shape: Sequence[int]) -> Taken:
+        """Take a value from the distribution that was chosen for the variable."""
+
+    def finish(self, trace: Trace) -> Trace:
+        """The trace with what only the whole pass can tell, such as the particles' weights."""
+        return trace
+
+    def _draw(self, distribution: Distribution, shape: Sequence[int], *, pathwise: bool = False) -> Taken:
+        if isinstance(distribution, Coded):
+            return Taken(*distribution.draw_code(shape, self.generator))
+        return Taken(draw(distribution, shape, self.generator, pathwise=pathwise))
+
+
+class Posterior(Source):
+    """Latents from q.
+
+    Args:
+        particles: K.
+        generator: Where random numbers come from.
+        pathwise: Whether draws are reparametrised, so that gradients pass through them.
+        subsample: Whether a long chain may visit one level at random.
+        scores: Which of p and q to evaluate: fewer where a later pass scores the values.
+    """
+
+    def __init__(
+        self,
+        particles: int = 1,
+        generator: Generator = None,
+        *,
+        pathwise: bool = False,
+        subsample: bool = False,
+        scores: str = "pq",
+    ) -> None:
+        super().__init__(particles, generator)
+        self.pathwise, self.subsample, self.scores = pathwise, subsample, frozenset(scores)
+
+    def take(self, distribution: Distribution, sample_shape: Sequence[int]) -> Taken:
+        """A draw."""
+        return self._draw(distribution, sample_shape, pathwise=self.pathwise)
+
+
+class Prior(Source):
+    """Latents from p, observations too where there are none.
+
+    Args:
+        particles: K.
+        generator: Where random numbers come from.
+        pathwise: Whether draws are reparametrised, so that gradients pass through them.
+    """
+
+    infers = False
+
+    def __init__(self, particles: int = 1, generator: Generator = None, *, pathwise: bool = False) -> None:
+        super().__init__(particles, generator)
+        self.pathwise = pathwise
+
+    def take(self, distribution: Distribution, sample_shape: Sequence[int]) -> Taken:
+        """A draw."""
+        return self._draw(distribution, sample_shape, pathwise=self.pathwise)
+
+
+class Tempered(Source):
+    """Latents from p with their spread multiplied by a temperature, data from p as the model has it.
+
+    Args:
+        temperature: 1 is the model, 0 its mode.
+        particles: K.
+        generator: Where random numbers come from.
+    """
+
+    infers = False
+
+    def __init__(self, temperature: float, particles: int = 1, generator: Generator = None) -> None:
+        super().__init__(particles, generator)
+        if temperature < 0:
+            raise ValueError(f"temperature: expected at least 0, got {temperature}")
+        self.temperature = temperature
+
+    @property
+    def for_data(self) -> Source:
+        """The prior: data is not tempered."""
+        return Prior(self.particles, self.generator)
+
+    def take(self, distribution: Distribution, sample_shape: Sequence[int]) -> Taken:
+        """A draw from the tempered distribution."""
+        return self._draw(tempered(distribution, self.temperature), sample_shape)
+
+
+class Mode(Source):
+    """Latents at the mode of q, p's where there is no q: no random number is drawn, p is not evaluated otherwise."""
+
+    scores = frozenset()
+
+    def take(self, distribution: Distribution, sample_shape: Sequence[int]) -> Taken:
+        """The mode."""
+        if isinstance(distribution, Coded):
+            value, code = distribution.mode_code
+            return Taken(value.expand(*sample_shape, *value.shape), code.expand(*sample_shape, *code.shape))
+        mode = distribution.mode
+        return Taken(mode.expand(*sample_shape, *mode.shape))
+
+
+class Relaxed(Source):
+    """One-hot latents relaxed by Gumbel-softmax noise, all others from q.
+
+    Such a value lies inside the simplex, where the model has no probability: what is computed from it is marked
+    ``relaxed`` and is not a bound.
+
+    Args:
+        temperature: tau > 0.
+        particles: K.
+        generator: Where random numbers come from.
+    """
+
+    def __init__(self, temperature: float | Tensor, particles: int = 1, generator: Generator = None) -> None:
+        super().__init__(particles, generator)
+        self.temperature = temperature
+
+    def take(self, distribution: Distribution, sample_shape: Sequence[int]) -> Taken:
+        """A relaxed draw of one-hot vectors, a pathwise draw of anything else."""
+        if isinstance(distribution, OneHotCategorical):
+            value = draw(distribution.relaxed(self.temperature), sample_shape, self.generator, pathwise=True)
+            return Taken(value, bound="relaxed")
+        return self._draw(distribution, sample_shape, pathwise=distribution.has_rsample)
+
+
+class Given(Source):
+    """Latents (proposals, choices) as handed over by name; the others from another source.
+
+    Args:
+        values: (K, B, \\*event) each; codes for variables that have them.
+        otherwise: The source of all other variables; the prior by default.
+        particles: K, where no value tells it.
+        subsample: Whether the values are those of a walk that visited one level at random.
+        scores: Which of p and q to evaluate.
+    """
+
+    def __init__(
+        self,
+        values: Mapping[str, Tensor],
+        otherwise: Source | None = None,
+        *,
+        particles: int | None = None,
+        subsample: bool = False,
+        scores: str = "p",
+    ) -> None:
+        known = next((value.shape[0] for value in values.values()), 1)
+        super().__init__(particles or known, otherwise.generator if otherwise else None)
+        self.values, self.scores = dict(values), frozenset(scores)
+        self.otherwise = otherwise or Prior(self.particles)
+        self.subsample = subsample
+
+    def at(self, name: str) -> Source:
+        """Itself where the value is handed over."""
+        return self if name in self.values else self.otherwise.at(name)
+
+    def proposer(self, name: str) -> Source | None:
+        """Itself where the proposal is handed over."""
+        return self if name in self.values else self.otherwise.proposer(name)
+
+    def given(self, name: str) -> Tensor | None:
+        """The value handed over."""
+        return self.values.get(name)
+
+    def take(self, distribution: Distribution, sample_shape: Sequence[int]) -> Taken:
+        """Never asked: what is not given is another source's."""
+        raise NotImplementedError
+
+
+class PerVariable(Source):
+    """Another source for each variable.
+
+    Args:
+        sources: By variable name.
+        otherwise: The source of all other variables.
+
+    Example:
+        Reconstruct from the upper of two levels: ``PerVariable({"z2": Posterior()}, otherwise=Prior())``.
+    """
+
+    def __init__(self, sources: Mapping[str, Source], otherwise: Source) -> None:
+        particles = {source.particles for source in (*sources.values(), otherwise)}
+        if len(particles) > 1:
+            raise ValueError(f"sources: expected the same number of particles in each, got {sorted(particles)}")
+        super().__init__(particles.pop(), otherwise.generator)
+        self.sources, self.otherwise = dict(sources), otherwise
+
+    def at(self, name: str) -> Source:
+        """The variable's own source."""
+        return self.sources.get(name, self.otherwise).at(name)
+
+    def proposer(self, name: str) -> Source | None:
+        """The variable's own source if it infers, else any that does: a proposal serves the variables above it."""
+        candidates = (self.at(name), *self.sources.values(), self.otherwise)
+        return next((source for source in candidates if source.infers), None)
+
+    def take(self, distribution: Distribution, sample_shape: Sequence[int]) -> Taken:
+        """Never asked: each variable has its own source."""
+        raise NotImplementedError
+
+
+class Enumerate(Source):
+    """Every joint value of finite latent variables, as particles weighted by the exact posterior.
+
+    The trace's terms get log q(z_i | z_<i, x) from the joint by the chain rule, so that log w_k = log p(x) for every
+    particle, and the ELBO equals log p(x).
+
+    Args:
+        levels: The number of values of each variable, in the order of the walk: ``{"z": 3}``.
+        one_hot: Whether the variables' values are one-hot vectors rather than integers.
+    """
+
+    def __init__(self, levels: Mapping[str, int], *, one_hot: bool = False) -> None:
+        self.levels = dict(levels)
+        super().__init__(math.prod(self.levels.values()))
+        self.one_hot = one_hot
+        grids = torch.meshgrid(*[torch.arange(n) for n in self.levels.values()], indexing="ij")
+        self.grid = {name: grid.reshape(-1) for name, grid in zip(self.levels, grids, strict=True)}
+
+    def given(self, name: str) -> Tensor | None:
+        """The variable's column of the grid of joint values, (K, 1)."""
+        if name not in self.grid:
+            raise ValueError(f"levels: expected every latent variable, got none for {name!r}; add its number of values")
+        column = self.grid[name].unsqueeze(1)
+        if self.one_hot:
+            return torch.nn.functional.one_hot(column, self.levels[name]).to(torch.get_default_dtype())
+        return column
+
+    def take(self, distribution: Distribution, sample_shape: Sequence[int]) -> Taken:
+        """Never asked: every value is enumerated."""
+        raise NotImplementedError
+
+    def finish(self, trace: Trace) -> Trace:
+        """The trace with the exact posterior as q and as the particles' weights."""
+        log_joint = trace.log_joint.log_softmax(0)
+        grid = log_joint.reshape(*self.levels.values(), -1)
+        names = list(self.levels)
+        log_q: dict[str, Tensor] = {}
+        above: Tensor | int = 0
+        for depth, name in enumerate(names, start=1):
+            below = tuple(range(depth, len(names)))
+            marginal = grid.logsumexp(below, keepdim=True) if below else grid
+            log_q[name] = (marginal - above).expand_as(grid).reshape(trace.shape)
+            above = marginal
+        return Trace(
+            trace.with_log_q(log_q).terms, trace.shape, log_weight=log_joint, auxiliary=trace.auxiliary
+        )
+

@@ -1,0 +1,113 @@
+"""One factor of a joint distribution at its value."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from unveil.distributions import closed_form_kl
+
+Bound = Literal["exact", "lower", "upper", "unbiased", "consistent", "relaxed"]
+"""What a number is to the quantity that it stands for."""
+
+
+class Term:
+    """One variable of a model at its value: p(value | parents), and q(value | ...) if it was inferred.
+
+    A latent variable that was drawn from its own prior has q = p: its rate is zero, and an importance weight with it
+    is naive Monte Carlo's. An observed variable has no q.
+
+    Args:
+        name: The variable's name, scoped by ``/`` inside a spliced model.
+        value: Its value, (K, B, \\*event) for K particles of B examples; an observed value is (B, \\*event).
+        p: The generative distribution; None where there is none (a flat density), or where it is spliced in.
+        q: The distribution that a latent value was drawn from, or is scored with.
+        shape: (K, B).
+        data: Whether the model declares this variable as data, be it observed or generated in this pass.
+        code: The integers that the value belongs to, where it is a code's vector; log-probabilities are theirs.
+        weight: How many terms this one stands for, broadcastable with (K, B), where a walk took one at random.
+        bound: ``"exact"``, or how the value or its log-probability is not.
+        proposed: Whether the value was drawn from q before p's parents were known. Then E_q[log q - log p] is no
+            KL divergence between two conditionals with the same parents, and only its sample is right.
+        log_p: log p(value), (K, B), where it is not ``p.log_prob(value)``.
+        log_q: log q(value), (K, B), where it is not ``q.log_prob(value)``.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        value: Tensor | None,
+        *,
+        shape: tuple[int, int],
+        p: Distribution | None = None,
+        q: Distribution | None = None,
+        data: bool = False,
+        code: Tensor | None = None,
+        weight: Tensor | None = None,
+        bound: Bound = "exact",
+        proposed: bool = False,
+        log_p: Tensor | None = None,
+        log_q: Tensor | None = None,
+    ) -> None:
+        self.name, self.value, self.p, self.q, self.code = name, value, p, q, code
+        self.shape, self.data, self.weight, self.bound, self.proposed = shape, data, weight, bound, proposed
+        self._log_p, self._log_q = log_p, log_q
+
+    @property
+    def observed(self) -> bool:
+        """Whether the value is data that was handed over, rather than latent or generated."""
+        return self.data and self.q is None
+
+    @cached_property
+    def log_p(self) -> Tensor:
+        """log p(value | parents) in nats, (K, B)."""
+        return self._score(self.p, self._log_p)
+
+    @cached_property
+    def log_q(self) -> Tensor:
+        """log q(value | ...) in nats, (K, B); zero for an observed variable."""
+        return self.log_p if self.q is self.p and self._log_q is None else self._score(self.q, self._log_q)
+
+    @cached_property
+    def kl(self) -> Tensor | None:
+        """KL(q || p) in closed form, (K, B); None where there is none, or where q and p have other parents."""
+        if self.q is None or self.p is None or self.proposed or self._log_q is not None:
+            return None
+        if self.q is self.p:
+            return self._zero(self.log_p)
+        kl = closed_form_kl(self.q, self.p)
+        return None if kl is None else kl.expand(self.shape)
+
+    def rate(self, *, closed_form: bool = True) -> Tensor:
+        """What this variable costs, (K, B): KL(q || p), or its one-sample estimate log q - log p, times the weight."""
+        kl = self.kl if closed_form else None
+        return self.weighted(self.log_q - self.log_p if kl is None else kl)
+
+    def weighted(self, value: Tensor) -> Tensor:
+        """``value`` times the number of terms that this one stands for."""
+        return value if self.weight is None else self.weight * value
+
+    def with_log_q(self, log_q: Tensor) -> Term:
+        """The same term with another log q(value), e.g. one whose parameters are detached."""
+        fields = {name: getattr(self, name) for name in ("p", "q", "data", "code", "weight", "bound", "proposed")}
+        return Term(self.name, self.value, shape=self.shape, log_p=self.log_p, log_q=log_q, **fields)
+
+    def _score(self, distribution: Distribution | None, known: Tensor | None) -> Tensor:
+        if known is not None:
+            return known.expand(self.shape)
+        if distribution is None:
+            return self._zero(self.value)
+        return distribution.log_prob(self.value if self.code is None else self.code).expand(self.shape)
+
+    def _zero(self, like: Tensor) -> Tensor:
+        dtype = like.dtype if like.is_floating_point() else torch.get_default_dtype()
+        return torch.zeros(self.shape, dtype=dtype, device=like.device)
+
+    def __repr__(self) -> str:
+        kind = "observed" if self.observed else "generated" if self.data else "latent"
+        names = [type(d).__name__ for d in (self.p, self.q) if d is not None]
+        return f"Term({self.name!r}, {kind}, {' | '.join(names)}, bound={self.bound!r})"

@@ -1,0 +1,150 @@
+"""The terms of one pass through a model, for a batch, with particles.
+
+For latent values z_1, ..., z_K of an example x, drawn from q and weighted by omega_k (1/K unless said otherwise)::
+
+    log w_k = log p(x, z_k) - log q(z_k | x)        sum_k omega_k w_k     estimates p(x)
+    D_k = -log p(x | z_k)                           sum_k omega_k D_k     is the distortion
+    R_k = log q(z_k | x) - log p(z_k), or KL        sum_k omega_k R_k     is the rate
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from unveil.models.term import Bound, Term
+
+
+class Trace:
+    """The terms of one pass.
+
+    Args:
+        terms: In the order of the walk.
+        shape: (K, B), particles and examples.
+        log_weight: The particles' log omega_k, (K, B), summing to one over K; None where all are 1/K.
+        auxiliary: Values that are not variables of the model, by name: proposals that no visit took up, and random
+            choices of the walk such as the level of a diffusion.
+        scored: Which of p and q were evaluated.
+    """
+
+    def __init__(
+        self,
+        terms: list[Term],
+        shape: tuple[int, int],
+        *,
+        log_weight: Tensor | None = None,
+        auxiliary: dict[str, Tensor] | None = None,
+        scored: frozenset[str] = frozenset("pq"),
+    ) -> None:
+        self.terms, self.shape, self.log_weight = terms, shape, log_weight
+        self.auxiliary, self.scored = auxiliary or {}, scored
+
+    def __iter__(self) -> Iterator[Term]:
+        return iter(self.terms)
+
+    def __len__(self) -> int:
+        return len(self.terms)
+
+    def __getitem__(self, name: str) -> Term:
+        for term in self.terms:
+            if term.name == name:
+                return term
+        raise KeyError(f"trace: no variable {name!r}; it has {', '.join(term.name for term in self.terms)}")
+
+    @property
+    def particles(self) -> int:
+        """The number K of particles."""
+        return self.shape[0]
+
+    @property
+    def latents(self) -> list[Term]:
+        """The terms whose value was drawn or handed over as a latent (with generated data among them)."""
+        return [term for term in self.terms if not term.observed]
+
+    @property
+    def observed(self) -> list[Term]:
+        """The terms that are data."""
+        return [term for term in self.terms if term.observed]
+
+    @property
+    def data(self) -> list[Term]:
+        """The terms of the model's data variables, observed or generated."""
+        return [term for term in self.terms if term.data]
+
+    @property
+    def values(self) -> dict[str, Tensor]:
+        """Every latent value (a code where there is one), proposal and choice by name: what a replay needs."""
+        latents = {term.name: term.value if term.code is None else term.code for term in self.latents}
+        return {**self.auxiliary, **latents}
+
+    @property
+    def bound(self) -> Bound:
+        """What the sum of the terms' log-densities is: ``"exact"``, or the first reason why not."""
+        return next((term.bound for term in self.terms if term.bound != "exact"), "exact")
+
+    @property
+    def log_joint(self) -> Tensor:
+        """log p(x, z_k), (K, B).
+
+        Raises:
+            ValueError: If a term stands for others, is relaxed, or is only a bound.
+        """
+        self._refuse("log_joint", needed="p")
+        return torch.stack([term.log_p for term in self.terms]).sum(0)
+
+    @property
+    def log_w(self) -> Tensor:
+        """log w_k = log p(x, z_k) - log q(z_k | x), (K, B): for q's draws, E[w_k] = p(x).
+
+        Raises:
+            ValueError: If a term stands for others, is relaxed, or is only a bound: then E[w_k] = p(x) does not hold,
+                and the log of an average over k could lie above log p(x).
+        """
+        self._refuse("log_w", needed="pq")
+        latent = torch.stack([term.log_q for term in self.latents]).sum(0) if self.latents else 0
+        return self.log_joint - latent
+
+    @property
+    def distortion(self) -> Tensor:
+        """-log p(x | z_k) of what is observed, (K, B) in nats."""
+        terms = [term.weighted(-term.log_p) for term in self.observed]
+        return torch.stack(terms).sum(0) if terms else torch.zeros(self.shape)
+
+    def rate(self, *, closed_form: bool = True) -> Tensor:
+        """sum over latents of KL(q || p), or of log q - log p where there is no closed form, (K, B) in nats."""
+        terms = [term.rate(closed_form=closed_form) for term in self.latents]
+        return torch.stack(terms).sum(0) if terms else torch.zeros_like(self.distortion)
+
+    def expectation(self, value: Tensor) -> Tensor:
+        """sum_k omega_k value_k, (B,) from (K, B)."""
+        return value.mean(0) if self.log_weight is None else (self.log_weight.exp() * value).sum(0)
+
+    def log_mean_exp(self, value: Tensor) -> Tensor:
+        """log sum_k omega_k exp(value_k), (B,) from (K, B)."""
+        if self.log_weight is None:
+            return value.logsumexp(0) - torch.tensor(float(self.particles)).log().to(value)
+        return (self.log_weight + value).logsumexp(0)
+
+    def with_log_q(self, log_q: dict[str, Tensor]) -> Trace:
+        """The same trace with other log q(value) of the named latents."""
+        terms = [term.with_log_q(log_q[term.name]) if term.name in log_q else term for term in self.terms]
+        return Trace(terms, self.shape, log_weight=self.log_weight, auxiliary=self.auxiliary, scored=self.scored)
+
+    def _refuse(self, asked: str, needed: str) -> None:
+        if missing := set(needed) - self.scored:
+            raise ValueError(f"{asked}: this trace was made without evaluating {' and '.join(sorted(missing))}")
+        for term in self.terms:
+            if term.weight is not None:
+                reason = "stands for several terms, of which it is one taken at random"
+            elif term.bound == "relaxed":
+                reason = "has a relaxed value, which the model's distribution does not have a probability for"
+            elif term.bound != "exact":
+                reason = f"is only a bound ({term.bound})"
+            else:
+                continue
+            raise ValueError(
+                f"{asked}: the term {term.name!r} {reason}, so exp(log_w) would not average to p(x); use an objective "
+                "that is linear in the terms (ELBO), or a source that evaluates all of them"
+            )

@@ -1,0 +1,21 @@
+"""Functions of tensors; no probability here."""
+
+from unveil.nets.base import Net, NetFactory, Shape, flattened, joined
+from unveil.nets.conv import ConvDecoder, ConvEncoder
+from unveil.nets.mlp import MLP, Dense, GatedDense, GatedMLP
+from unveil.nets.standardize import Standardize
+
+__all__ = [
+    "MLP",
+    "ConvDecoder",
+    "ConvEncoder",
+    "Dense",
+    "GatedDense",
+    "GatedMLP",
+    "Net",
+    "NetFactory",
+    "Shape",
+    "Standardize",
+    "flattened",
+    "joined",
+]

@@ -1,0 +1,60 @@
+"""What every net is: a function of tensors, with no probability in it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from math import prod
+
+import torch
+from torch import Tensor, nn
+
+from unveil.parts import Part
+
+Shape = Sequence[int]
+
+
+class Net(Part, ABC):
+    """A map (..., \\*in_shape), (..., context) -> (..., \\*out_shape); any number of leading axes.
+
+    Args:
+        in_shape: The shape of one input.
+        out_shape: The shape of one output.
+        context: The number of features of the context, 0 without one.
+    """
+
+    def __init__(self, in_shape: Shape, out_shape: Shape, context: int = 0) -> None:
+        super().__init__()
+        self.in_shape, self.out_shape, self.context = tuple(in_shape), tuple(out_shape), context
+
+    @abstractmethod
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """The output for each input."""
+
+    @abstractmethod
+    def start_at(self, value: Tensor) -> None:
+        """Set the last bias so that a zero last activation gives ``value``, broadcastable to ``out_shape``."""
+
+
+NetFactory = Callable[[Shape, Shape, int], Net]
+"""Makes a net from ``in_shape, out_shape, context``: a class, or functools.partial of a class."""
+
+
+def joined(x: Tensor, context: Tensor | None) -> Tensor:
+    """x and the context side by side on the last axis, leading axes broadcast: (..., d), (..., c) -> (..., d + c)."""
+    if context is None:
+        return x
+    lead = torch.broadcast_shapes(x.shape[:-1], context.shape[:-1])
+    return torch.cat([x.expand(*lead, -1), context.expand(*lead, -1)], dim=-1)
+
+
+def flattened(x: Tensor, shape: Shape) -> Tensor:
+    """The last axes of that shape made one: (..., \\*shape) -> (..., features)."""
+    return x.reshape(*x.shape[: x.dim() - len(shape)], prod(shape))
+
+
+def he_normal(linear: nn.Module, *, gain: float = 2.0) -> None:
+    """Weights ~ N(0, gain / fan_in), bias zero (He et al. 2015)."""
+    fan_in = linear.weight[0].numel()
+    nn.init.normal_(linear.weight, std=(gain / fan_in) ** 0.5)
+    nn.init.zeros_(linear.bias)

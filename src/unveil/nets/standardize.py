@@ -1,0 +1,42 @@
+"""Inputs brought to zero mean and unit variance by the training data's moments."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from unveil.parts import Part
+
+
+class Standardize(Part):
+    """(x - mean) / scale, with mean and scale of the training data.
+
+    Per feature for vectors, one number for all pixels of an image, and nothing for binary data.
+
+    Args:
+        shape: The shape of one input.
+    """
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        moments = tuple(shape) if len(shape) == 1 else (1,) * len(shape)
+        self.register_buffer("mean", torch.zeros(moments))
+        self.register_buffer("scale", torch.ones(moments))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., \\*shape) -> (..., \\*shape)."""
+        return (x - self.mean) / self.scale
+
+    def inverse(self, y: Tensor) -> Tensor:
+        """mean + scale y, back in the data's units."""
+        return self.mean + self.scale * y
+
+    @torch.no_grad()
+    def initialize(self, x: Tensor, generator: torch.Generator) -> None:
+        """Take the moments; a constant feature keeps scale 1."""
+        if ((x == 0) | (x == 1)).all():
+            return
+        axes = (0,) if self.mean.dim() == 1 else tuple(range(x.dim()))
+        mean, scale = x.mean(axes), x.std(axes, correction=0)
+        self.mean.copy_(mean)
+        self.scale.copy_(torch.where(scale > 1e-6 * x.abs().amax(axes), scale, 1))

@@ -1,0 +1,71 @@
+"""The life of a part.
+
+A part is a module that a model is made of. Beside its forward pass it may want to look at the data before the first
+step, at the traces that pass by, and at the progress of training. Each of these does nothing unless a part says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from unveil.config import Configurable
+
+if TYPE_CHECKING:
+    from unveil.models.trace import Trace
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far training is.
+
+    Args:
+        step: Optimizer steps taken.
+        epoch: Passes over the training data, a fraction within one.
+        epochs: How many passes there will be.
+    """
+
+    step: int
+    epoch: float
+    epochs: float
+
+
+class Part(Configurable, nn.Module):
+    """A module with a life: ``initialize`` once, ``observe`` and ``after_step`` at every step, ``calibrate`` at the end.
+
+    State that these keep must be a buffer or a parameter, so that checkpoints hold it.
+    """
+
+    def initialize(self, x: Tensor, generator: torch.Generator) -> None:
+        """Look at training data before the first step (output biases, pseudo-inputs, scales of inputs).
+
+        Args:
+            x: Many training examples, (N, \\*shape).
+            generator: Where random choices come from.
+        """
+
+    def observe(self, trace: Trace) -> None:
+        """Look at a training trace (moving averages). Called inside the step, without a gradient."""
+
+    def after_step(self, progress: Progress) -> None:
+        """Follow the progress of training (schedules, dead codes)."""
+
+    def begin_calibration(self) -> bool:
+        """Prepare to see every training example once more through :meth:`observe`, the weights at rest.
+
+        Returns:
+            Whether this part wants that.
+        """
+        return False
+
+    def end_calibration(self) -> None:
+        """Settle what calibration found."""
+
+
+def parts_of(module: nn.Module) -> Iterator[Part]:
+    """Every part inside a module, the module itself included."""
+    return (part for part in module.modules() if isinstance(part, Part))

@@ -1,0 +1,55 @@
+"""What every posterior is: a module whose call returns q(z | x, context)."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from unveil.nets import MLP, Net, NetFactory, Shape, Standardize
+from unveil.parts import Part
+from unveil.variables import Variable
+
+
+class Posterior(Part, ABC):
+    """An amortized q(z | x, context): an encoder makes its parameters.
+
+    Args:
+        x: What is observed.
+        latent_dim: The size d of z.
+        context: The number of features of the context, 0 without one.
+        encoder: Makes the net from x (and context) to the parameters.
+    """
+
+    def __init__(self, x: Variable, latent_dim: int, context: int = 0, encoder: NetFactory = MLP) -> None:
+        super().__init__()
+        if latent_dim < 1:
+            raise ValueError(f"latent_dim: expected at least 1, got {latent_dim}")
+        self.latent_dim = latent_dim
+        self.standardize = Standardize(x.shape)
+        self.net: Net = encoder(x.shape, self.parameter_shape(latent_dim), context)
+
+    @staticmethod
+    @abstractmethod
+    def parameter_shape(latent_dim: int) -> Shape:
+        """The shape of the encoder's output."""
+
+    @abstractmethod
+    def distribution(self, parameters: Tensor) -> Distribution:
+        """q with these parameters, (..., \\*parameter_shape)."""
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Distribution:
+        """q(z | x, context) with x's leading axes as batch shape."""
+        return self.distribution(self.net(self.standardize(x), context).to(x.dtype))
+
+
+PosteriorFactory = Callable[[Variable, int, int, NetFactory], Posterior]
+"""Makes a posterior from ``x, latent_dim, context, encoder``: a class, or functools.partial of a class."""
+
+
+def scale_of(log_scale: Tensor) -> Tensor:
+    """exp(log sigma), kept where float32 can hold its square and its inverse's."""
+    return torch.exp(log_scale.clamp(-15, 10))

@@ -1,0 +1,7 @@
+"""Priors p(z | context)."""
+
+from unveil.priors.base import Prior, PriorFactory
+from unveil.priors.gaussian import ConditionalGaussian, StandardNormal
+from unveil.priors.mixture import MixtureOfGaussians, VampPrior
+
+__all__ = ["ConditionalGaussian", "MixtureOfGaussians", "Prior", "PriorFactory", "StandardNormal", "VampPrior"]

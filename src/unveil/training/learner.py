@@ -1,0 +1,79 @@
+"""Model, objective and gradient in one module whose ``forward(batch)`` is the loss.
+
+Everything that data-parallel wrappers and compilers must see happens inside that one call.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from unveil.distributions import Generator
+from unveil.gradients import Gradient, Pathwise
+from unveil.models import Model
+from unveil.objectives import ELBO, Objective
+from unveil.parts import Progress, parts_of
+from unveil.variables import Batch
+
+
+class Learner(nn.Module):
+    """The loss of a batch.
+
+    Args:
+        model: What is fitted.
+        objective: What is maximised; the ELBO by default.
+        gradient: How its gradient is estimated; through reparametrised draws by default.
+        precision: The floating-point type of matrix products and convolutions; the rest stays as the parameters are.
+
+    Raises:
+        ValueError: If the gradient estimator is wrong for the objective.
+
+    Example:
+        In a loop of your own::
+
+            learner = Learner(model)
+            loss = learner(Batch(x=x)).mean()
+            loss.backward()
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        objective: Objective | None = None,
+        gradient: Gradient | None = None,
+        precision: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.objective = objective or ELBO()
+        self.gradient = gradient or Pathwise()
+        self.gradient.check(self.objective)
+        self.precision = precision
+        self.monitored: dict[str, Tensor] = {}
+
+    def forward(self, batch: Batch, generator: Generator = None) -> Tensor:
+        """The surrogate loss of each example, (B,); its mean is what a loop descends."""
+        low = self.precision in (torch.bfloat16, torch.float16)
+        with torch.autocast(self.model.device.type, self.precision if low else torch.bfloat16, enabled=low):
+            step = self.gradient(self.model, self.objective, batch, generator)
+        self._look(step.value, step.traces)
+        return step.loss
+
+    @torch.no_grad()
+    def _look(self, value: Tensor, traces: tuple) -> None:
+        """Sums over the batch for the metrics, and a look at the traces for the parts that want one."""
+        first = traces[0]
+        self.monitored = {
+            "objective": value.detach().sum(),
+            "distortion": first.expectation(first.distortion.detach()).sum(),
+            "rate": first.expectation(first.rate().detach()).sum(),
+        }
+        if self.training:
+            for part in parts_of(self):
+                for trace in traces:
+                    part.observe(trace)
+
+    def after_step(self, progress: Progress) -> None:
+        """Let every part follow the progress of training."""
+        for part in parts_of(self):
+            part.after_step(progress)

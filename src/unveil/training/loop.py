@@ -1,0 +1,157 @@
+"""The training loop. It knows no kind of model."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+from unveil.objectives import Schedule
+from unveil.parts import Progress
+from unveil.training.diagnosis import NonFiniteError, diagnose
+from unveil.training.feed import Feed
+from unveil.training.folder import Record
+from unveil.training.settings import Settings
+from unveil.training.state import State
+
+class Loop:
+    """Takes steps until the plan ends.
+
+    Args:
+        state: The run as it stands; it is changed.
+        settings: What to do, with nothing left open.
+        feed: The training batches.
+        accelerator: Devices and processes.
+        validate: Gives the validation bound of the model as it stands, in nats per example; None for no validation.
+        record: Called with a line of metrics after each epoch.
+        tick: Called after each step with the steps taken.
+        checkpoint: The file that checkpoints go to; None for none.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        settings: Settings,
+        feed: Feed,
+        accelerator: Accelerator,
+        validate: Callable[[], float] | None,
+        record: Callable[[Record], None],
+        tick: Callable[[int], None],
+        checkpoint: Path | None = None,
+    ) -> None:
+        self.state, self.settings, self.feed, self.accelerator = state, settings, feed, accelerator
+        self.validate, self.record, self.tick, self.checkpoint = validate, record, tick, checkpoint
+        self.module = accelerator.prepare_model(state.learner, device_placement=False)
+        self.lr: Schedule = settings.lr
+
+    def run(self) -> bool:
+        """Take steps until the end, or until somebody interrupts.
+
+        Returns:
+            Whether the plan came to its end.
+
+        Raises:
+            NonFiniteError: If a loss is NaN or infinite.
+        """
+        counters, feed = self.state.counters, self.feed
+        total = self.settings.epochs * feed.steps_per_epoch
+        began = saved = time.monotonic()
+        self.state.learner.train()
+        self._follow_progress()
+        with _interruptible() as interrupted:
+            while counters.step < total and not self._exhausted():
+                self.step()
+                counters.step += 1
+                self._follow_progress()
+                self.state.average.update(counters.step)
+                if counters.step % feed.steps_per_epoch == 0:
+                    self._end_epoch()
+                self.tick(counters.step)
+                now = time.monotonic()
+                counters.seconds, began = counters.seconds + now - began, now
+                if now - saved > self.settings.checkpoint_seconds or interrupted():
+                    self.save()
+                    saved = now
+                if interrupted():
+                    return False
+        return True
+
+    def step(self) -> None:
+        """One optimizer step on one batch."""
+        state = self.state
+        before = state.generator.get_state()
+        batch, factor = self.feed.batch(state.counters.step, state.generator)
+        loss = factor * self.module(batch, state.generator).sum()
+        if not torch.isfinite(loss):
+            raise self._non_finite(batch, before)
+        self.accelerator.backward(loss)
+        if self.settings.clip is not None:
+            self.accelerator.clip_grad_norm_(self.module.parameters(), self.settings.clip)
+        state.optimizer.step()
+        state.optimizer.zero_grad()
+        for name, value in {**state.learner.monitored, "examples": len(batch)}.items():
+            state.sums[name] = state.sums.get(name, 0.0) + value
+
+    def save(self) -> None:
+        """Write a checkpoint, if there is a place for it."""
+        if self.checkpoint is not None:
+            self.state.save(self.checkpoint)
+
+    def _follow_progress(self) -> None:
+        step = self.state.counters.step
+        progress = Progress(step, self.feed.epoch(step), self.settings.epochs)
+        self.state.learner.after_step(progress)
+        self.lr.after_step(progress)
+        for group in self.state.optimizer.param_groups:
+            group["lr"] = float(self.lr())
+
+    def _end_epoch(self) -> None:
+        counters, sums = self.state.counters, self.state.sums
+        seen = sums["examples"]
+        line: Record = {"epoch": round(self.feed.epoch(counters.step)), "step": counters.step}
+        line |= {name: float(value) / seen for name, value in sums.items() if name != "examples"}
+        sums.clear()
+        if self.validate is not None:
+            with self.state.average.applied():
+                line["validation"] = self.validate()
+                if line["validation"] > counters.best:
+                    self.state.keep_best(line["validation"])
+        self.record({**line, "lr": float(self.lr()), "seconds": round(counters.seconds, 3)})
+
+    def _exhausted(self) -> bool:
+        counters, patience = self.state.counters, self.settings.patience
+        waited = (counters.step - counters.best_step) / self.feed.steps_per_epoch
+        return patience is not None and self.validate is not None and waited >= patience
+
+    def _non_finite(self, batch: Any, before: torch.Tensor) -> NonFiniteError:
+        self.state.generator.set_state(before)
+        counters = self.state.counters
+        where = f"step {counters.step + 1} (epoch {self.feed.epoch(counters.step):.2f})"
+        return diagnose(self.state.learner, batch, self.state.generator, where, self.checkpoint)
+
+
+@contextmanager
+def _interruptible() -> Iterator[Callable[[], bool]]:
+    """Turn the first Ctrl-C (or termination signal) into an answer; the second one interrupts as usual."""
+    seen: list[int] = []
+
+    def note(number: int, frame: Any) -> None:
+        if seen:
+            raise KeyboardInterrupt
+        seen.append(number)
+
+    try:
+        old = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # not in the main thread: signals are somebody else's
+        old = {}
+    try:
+        yield lambda: bool(seen)
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
