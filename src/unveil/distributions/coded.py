@@ -70,7 +70,7 @@ class Quantized(Coded):
     def draw_code(self, sample_shape: Sequence[int], generator: Generator = None) -> tuple[Tensor, Tensor]:
         """The nearest vector, straight-through, and its code."""
         vector, code = self.mode_code
-        return vector.expand(*sample_shape, *vector.shape), code.expand(*sample_shape, *code.shape)
+        return vector.expand(Size((*sample_shape, *vector.shape))), code.expand(Size((*sample_shape, *code.shape)))
 
     @property
     def mode_code(self) -> tuple[Tensor, Tensor]:

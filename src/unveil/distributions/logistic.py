@@ -31,8 +31,10 @@ class DiscretizedLogistic(Factorized):
 
     @property
     def mode(self) -> Tensor:
-        """The likeliest level, away from the edges: mu rounded."""
-        return self.loc.round().clamp(0, self.levels - 1)
+        """The likeliest level: mu rounded, or an edge, which takes a whole tail."""
+        low = torch.zeros_like(self.loc)
+        candidates = torch.stack([low, self.loc.round().clamp(0, self.levels - 1), low + self.levels - 1])
+        return candidates.gather(0, self.log_prob_per_dim(candidates).argmax(0, keepdim=True)).squeeze(0)
 
     @property
     def mean(self) -> Tensor:

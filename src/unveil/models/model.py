@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -52,7 +53,7 @@ class Model(Configurable, nn.Module, ABC):
     @property
     def device(self) -> torch.device:
         """Where the parameters live."""
-        return next((tensor.device for tensor in (*self.parameters(), *self.buffers())), torch.device("cpu"))
+        return next((tensor.device for tensor in chain(self.parameters(), self.buffers())), torch.device("cpu"))
 
     def run(self, batch: Batch, source: Source, record: Callable[[Term], None]) -> dict[str, Tensor]:
         """Walk once and hand every term to ``record``: a chain of a thousand levels need not be held.

@@ -9,7 +9,9 @@ For latent values z_1, ..., z_K of an example x, drawn from q and weighted by om
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import cached_property, reduce
+from operator import add
 
 import torch
 from torch import Tensor
@@ -92,7 +94,7 @@ class Trace:
             ValueError: If a term stands for others, is relaxed, or is only a bound.
         """
         self._refuse("log_joint", needed="p")
-        return torch.stack([term.log_p for term in self.terms]).sum(0)
+        return added(term.log_p for term in self.terms)
 
     @property
     def log_w(self) -> Tensor:
@@ -103,19 +105,19 @@ class Trace:
                 and the log of an average over k could lie above log p(x).
         """
         self._refuse("log_w", needed="pq")
-        latent = torch.stack([term.log_q for term in self.latents]).sum(0) if self.latents else 0
-        return self.log_joint - latent
+        log_joint = self.log_joint
+        return log_joint - added(term.log_q for term in self.latents) if self.latents else log_joint
 
-    @property
+    @cached_property
     def distortion(self) -> Tensor:
         """-log p(x | z_k) of what is observed, (K, B) in nats."""
-        terms = [term.weighted(-term.log_p) for term in self.observed]
-        return torch.stack(terms).sum(0) if terms else torch.zeros(self.shape)
+        return -added(term.weighted(term.log_p) for term in self.observed) if self.observed else torch.zeros(self.shape)
 
     def rate(self, *, closed_form: bool = True) -> Tensor:
         """sum over latents of KL(q || p), or of log q - log p where there is no closed form, (K, B) in nats."""
-        terms = [term.rate(closed_form=closed_form) for term in self.latents]
-        return torch.stack(terms).sum(0) if terms else torch.zeros_like(self.distortion)
+        if not self.latents:
+            return torch.zeros_like(self.distortion)
+        return added(term.rate(closed_form=closed_form) for term in self.latents)
 
     def expectation(self, value: Tensor) -> Tensor:
         """sum_k omega_k value_k, (B,) from (K, B)."""
@@ -148,3 +150,8 @@ class Trace:
                 f"{asked}: the term {term.name!r} {reason}, so exp(log_w) would not average to p(x); use an objective "
                 "that is linear in the terms (ELBO), or a source that evaluates all of them"
             )
+
+
+def added(values: Iterable[Tensor]) -> Tensor:
+    """The sum of at least one tensor."""
+    return reduce(add, values)

@@ -65,6 +65,7 @@ class Visit:
         device: Where random choices are made.
         record: Called with every term, in the order of the walk.
         scope: Prefix of the variables' names.
+        data: Whether what the walk calls data is data of the whole model: not where the walk is a latent's prior.
     """
 
     def __init__(
@@ -74,8 +75,11 @@ class Visit:
         device: torch.device,
         record: Callable[[Term], None],
         scope: str = "",
+        *,
+        data: bool = True,
     ) -> None:
         self.source, self.size, self.device, self.record, self.scope = source, size, device, record, scope
+        self.data = data
         self.shape = (source.particles, size)
         self.auxiliary: dict[str, Tensor] = {}
         self.values: dict[str, Tensor] = {}
@@ -112,9 +116,10 @@ class Visit:
         Returns:
             The variable's value: (K, B, \\*event) for a latent, ``value`` itself for data.
         """
-        data = value is not _LATENT
+        observed = value is not _LATENT and value is not None
+        data = value is not _LATENT and self.data
         options = {"weight": None if weight is None else torch.as_tensor(weight), "bound": bound, "data": data}
-        if data and value is not None:
+        if observed:
             return self._observe(name, p, value, mask, options)
         proposal = self._proposals.pop(name, None)
         source = self.source.at(self.scope + name)
@@ -152,9 +157,10 @@ class Visit:
         """A whole number drawn uniformly from low, ..., high for each particle and example, (K, B)."""
         full = self.scope + name
         given = self.source.at(full).given(full)
-        drawn = integers(high - low + 1, self.shape, self.device, self.source.generator) + low
-        self.auxiliary[full] = drawn if given is None else given
-        return self.auxiliary[full]
+        if given is None:
+            given = integers(high - low + 1, self.shape, self.device, self.source.generator) + low
+        self.auxiliary[full] = given
+        return given
 
     def factor(self, name: str, log_p: Tensor) -> None:
         """Multiply the joint by exp(log_p), (K, B): a log-density that no distribution stands for."""
@@ -168,7 +174,7 @@ class Visit:
     def _observe(self, name: str, p: Deferred, value: Tensor, mask: Tensor | None, options: dict) -> Tensor:
         distribution = p() if "p" in self.source.scores else None
         if isinstance(distribution, Conditioned):
-            self._splice(name, distribution, value)
+            self._splice(name, distribution, value, data=self.data)
         else:
             if mask is not None and distribution is not None:
                 distribution = Masked(distribution, mask)
@@ -207,7 +213,7 @@ class Visit:
             raise ValueError(f"{self.scope + name}: has no p to draw from (a flat density); it needs a q or a value")
         distribution = p()
         if isinstance(distribution, Conditioned):
-            self.values[name] = self._splice(name, distribution, None)
+            self.values[name] = self._splice(name, distribution, None, data=options["data"])
             return self.values[name]
         taken = source.take(distribution, self._sample_shape(distribution))
         return self._latent(name, taken, distribution, distribution, options)
@@ -228,15 +234,15 @@ class Visit:
         p = None if spliced else p
         self._add(name, taken.value, p, q, options, code=taken.code, proposed=proposed)
         if spliced:
-            self._splice(name, spliced, taken.value)
+            self._splice(name, spliced, taken.value, data=options["data"])
         self.values[name] = taken.value
         return taken.value
 
     def _add(self, name: str, value: Tensor, p: Distribution | None, q: Distribution | None, options: dict, **more):
         self.record(Term(self.scope + name, value, shape=self.shape, p=p, q=q, **options, **more))
 
-    def _splice(self, name: str, spliced: Conditioned, value: Tensor | None) -> Tensor:
-        inner = Visit(self.source, self.size, self.device, self.record, f"{self.scope}{name}/")
+    def _splice(self, name: str, spliced: Conditioned, value: Tensor | None, *, data: bool) -> Tensor:
+        inner = Visit(self.source, self.size, self.device, self.record, f"{self.scope}{name}/", data=data)
         spliced.model.walk(inner, Batch(x=value, context=spliced.context, size=self.size))
         self.auxiliary.update(inner.finish())
         return inner.values["x"]

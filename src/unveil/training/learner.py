@@ -12,7 +12,7 @@ from unveil.distributions import Generator
 from unveil.gradients import Gradient, Pathwise
 from unveil.models import Model
 from unveil.objectives import ELBO, Objective
-from unveil.parts import Progress, parts_of
+from unveil.parts import Part, Progress, parts_of
 from unveil.variables import Batch
 
 
@@ -50,30 +50,30 @@ class Learner(nn.Module):
         self.gradient.check(self.objective)
         self.precision = precision
         self.monitored: dict[str, Tensor] = {}
+        self.observers = [part for part in parts_of(self) if type(part).observe is not Part.observe]
+        self.followers = [part for part in parts_of(self) if type(part).after_step is not Part.after_step]
 
     def forward(self, batch: Batch, generator: Generator = None) -> Tensor:
         """The surrogate loss of each example, (B,); its mean is what a loop descends."""
         low = self.precision in (torch.bfloat16, torch.float16)
         with torch.autocast(self.model.device.type, self.precision if low else torch.bfloat16, enabled=low):
             step = self.gradient(self.model, self.objective, batch, generator)
-        self._look(step.value, step.traces)
+        self._look(step.value.detach(), step.traces)
         return step.loss
 
     @torch.no_grad()
     def _look(self, value: Tensor, traces: tuple) -> None:
         """Sums over the batch for the metrics, and a look at the traces for the parts that want one."""
         first = traces[0]
-        self.monitored = {
-            "objective": value.detach().sum(),
-            "distortion": first.expectation(first.distortion.detach()).sum(),
-            "rate": first.expectation(first.rate().detach()).sum(),
-        }
+        distortion = first.expectation(first.distortion).sum()
+        total = value.sum()
+        self.monitored = {"objective": total, "distortion": distortion, "rate": first.expectation(first.rate()).sum()}
         if self.training:
-            for part in parts_of(self):
+            for part in self.observers:
                 for trace in traces:
                     part.observe(trace)
 
     def after_step(self, progress: Progress) -> None:
         """Let every part follow the progress of training."""
-        for part in parts_of(self):
+        for part in self.followers:
             part.after_step(progress)
