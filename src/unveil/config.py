@@ -27,8 +27,13 @@ class Configurable:
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Note the arguments before the constructor sees them."""
         self = super().__new__(cls)
-        bound = inspect.signature(cls.__init__).bind_partial(self, *args, **kwargs)
-        object.__setattr__(self, "arguments", dict(list(bound.arguments.items())[1:]))
+        signature = inspect.signature(cls.__init__)
+        arguments = dict(list(signature.bind_partial(self, *args, **kwargs).arguments.items())[1:])
+        for parameter in signature.parameters.values():
+            if parameter.kind is parameter.VAR_KEYWORD:
+                arguments |= arguments.pop(parameter.name, {})
+        # a list may be changed by its owner afterwards
+        object.__setattr__(self, "arguments", {k: list(v) if isinstance(v, list) else v for k, v in arguments.items()})
         return self
 
 
@@ -48,7 +53,7 @@ def describe(value: Any) -> Any:
         return {"class_path": class_path(Variable), "init_args": describe(asdict(value))}
     if isinstance(value, Configurable):
         return {"class_path": class_path(type(value)), "init_args": describe(value.arguments)}
-    if isinstance(value, functools.partial) and not value.args:
+    if isinstance(value, functools.partial) and inspect.isclass(value.func) and not value.args:
         return {"factory": class_path(value.func), "init_args": describe(value.keywords)}
     if inspect.isclass(value):
         return {"factory": class_path(value), "init_args": {}}

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from unveil.config import Configurable
+from unveil.variables import Variable
 
 if TYPE_CHECKING:
     from unveil.models.trace import Trace
@@ -40,11 +41,14 @@ class Part(Configurable, nn.Module):
     State that these keep must be a buffer or a parameter, so that checkpoints hold it.
     """
 
+    variable: Variable | None = None
+    """The observed variable that this part is about, and whose training data it wants to look at; None for none."""
+
     def initialize(self, x: Tensor, generator: torch.Generator) -> None:
         """Look at training data before the first step (output biases, pseudo-inputs, scales of inputs).
 
         Args:
-            x: Many training examples, (N, \\*shape).
+            x: Many training examples of :attr:`variable`, (N, \\*shape).
             generator: Where random choices come from.
         """
 

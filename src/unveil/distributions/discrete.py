@@ -89,8 +89,7 @@ class Categorical(Factorized):
 
     def entropy(self) -> Tensor:
         """H = -sum_i sum_l p_il log p_il, in nats."""
-        terms = torch.where(self.logits > -torch.inf, self.probs * self.logits, 0)
-        return -sum_rightmost(terms.sum(-1), len(self.event_shape))
+        return sum_rightmost(_entropy_terms(self.logits).sum(-1), len(self.event_shape))
 
     def _draw(self, shape: Size, generator: Generator) -> Tensor:
         return inverse_cdf(self.probs, uniform(shape, self.logits, generator))
@@ -128,10 +127,11 @@ class Binomial(Factorized):
         return self.total * p * (1 - p)
 
     def log_prob_per_dim(self, value: Tensor) -> Tensor:
-        """log C(n, x_i) + x_i l_i - n log(1 + exp l_i)."""
+        """log C(n, x_i) + x_i log p_i + (n - x_i) log(1 - p_i): no large numbers cancel at extreme logits."""
         n = torch.tensor(float(self.total), dtype=self.logits.dtype, device=self.logits.device)
+        value = value.to(n.dtype)  # 255 + 1 is 0 in uint8
         choices = torch.lgamma(n + 1) - torch.lgamma(value + 1) - torch.lgamma(n - value + 1)
-        return choices + value * self.logits - n * F.softplus(self.logits)
+        return choices + value * F.logsigmoid(self.logits) + (n - value) * F.logsigmoid(-self.logits)
 
     def _draw(self, shape: Size, generator: Generator) -> Tensor:
         levels = torch.arange(self.total + 1, dtype=self.logits.dtype, device=self.logits.device)
@@ -174,8 +174,7 @@ class OneHotCategorical(Distribution):
 
     def entropy(self) -> Tensor:
         """H in nats, summed over the event's variables."""
-        terms = torch.where(self.logits > -torch.inf, self.probs * self.logits, 0)
-        return -sum_rightmost(terms, len(self.event_shape))
+        return sum_rightmost(_entropy_terms(self.logits), len(self.event_shape))
 
     def relaxed(self, temperature: float | Tensor) -> RelaxedOneHot:
         """The Gumbel-softmax relaxation of this distribution."""
@@ -221,6 +220,11 @@ class RelaxedOneHot(Distribution):
 
     def _draw(self, shape: Size, generator: Generator) -> Tensor:
         return ((self.logits + gumbel(shape, self.logits, generator)) / self.temperature).softmax(-1)
+
+
+def _entropy_terms(logits: Tensor) -> Tensor:
+    """-p log p of normalised logits, 0 with gradient 0 where p = 0."""
+    return -logits.exp() * logits.masked_fill(logits == -torch.inf, 0)
 
 
 def inverse_cdf(probs: Tensor, u: Tensor) -> Tensor:

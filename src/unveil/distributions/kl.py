@@ -60,7 +60,8 @@ def _(q: OneHotCategorical, p: TorchDistribution) -> Tensor | None:
 
 
 def _between_logits(q: Tensor, p: Tensor) -> Tensor:
-    return torch.where(q > -torch.inf, q.exp() * (q - p), 0).sum(-1)
+    # the difference is masked, not the product: a masked 0 * inf would still have a gradient of nan
+    return (q.exp() * torch.where(q > -torch.inf, q - p, 0)).sum(-1)
 
 
 @register_kl(Normal, Normal)

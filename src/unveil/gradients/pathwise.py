@@ -52,7 +52,7 @@ class StickingTheLanding(Gradient):
     def forward(self, model: Model, objective: Objective, batch: Batch, generator: Generator = None) -> Step:
         """A walk, and one more that scores q."""
         traces = tuple(
-            _rescored(model, batch, model.trace(batch, source))
+            _rescored(model, batch, model.trace(batch, source), subsample=source.subsample)
             for source in objective.sources(generator, pathwise=True)
         )
         value = objective(*traces)
@@ -132,15 +132,17 @@ class _Scores(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, batch: Batch, values: dict[str, Tensor], particles: int) -> dict[str, Tensor]:
-        source = Given(values, particles=particles, subsample=True, scores="q")
+    def forward(self, batch: Batch, values: dict[str, Tensor], particles: int, subsample: bool) -> dict[str, Tensor]:
+        source = Given(values, particles=particles, subsample=subsample, scores="q")
         return {term.name: term.log_q for term in self.model.trace(batch, source).latents}
 
 
-def _rescored(model: Model, batch: Batch, trace: Trace, values: dict[str, Tensor] | None = None) -> Trace:
+def _rescored(
+    model: Model, batch: Batch, trace: Trace, values: dict[str, Tensor] | None = None, *, subsample: bool = False
+) -> Trace:
     """The trace with log q at its values under detached parameters, the values live."""
     detached = {f"model.{name}": parameter.detach() for name, parameter in model.named_parameters()}
-    arguments = (batch, trace.values if values is None else values, trace.particles)
+    arguments = (batch, trace.values if values is None else values, trace.particles, subsample)
     log_q = functional_call(_Scores(model), detached, arguments)
     rescored = trace.with_log_q(log_q)
     return Trace(rescored.terms, rescored.shape, log_weight=rescored.log_weight, auxiliary=rescored.auxiliary)

@@ -29,7 +29,7 @@ class Likelihood(Part, ABC):
 
     def __init__(self, x: Variable, latent_dim: int, context: int = 0, decoder: NetFactory = MLP) -> None:
         super().__init__()
-        self.x = x
+        self.variable = self.x = x
         self.require(x)
         self.net: Net = decoder((latent_dim,), self.parameter_shape(), context)
 

@@ -52,7 +52,7 @@ class _Gaussian(Likelihood, ABC):
 
     def initialize(self, x: Tensor, generator: torch.Generator) -> None:
         """Start at each entry's mean, in units of the data's deviation."""
-        self.units.initialize(x, generator)
+        self.units.initialize(x)
         self.net.start_at(self.units(x.mean(0)))
 
 

@@ -29,8 +29,9 @@ class Model(Configurable, nn.Module, ABC):
     from names to tensors; likewise for latent variables.
     """
 
-    x: Variable | None = None
-    """What the model observes, where it says so; data is checked against it."""
+    x: Variable | Mapping[str, Variable] | None = None
+    """What the model observes, where it says so: data is checked against it, and parts that are about it are shown it
+    before the first step."""
     context: Variable | None = None
     """What the model is conditioned on, if anything."""
     latents: tuple[str, ...] = ("z",)
@@ -45,7 +46,9 @@ class Model(Configurable, nn.Module, ABC):
             batch: ``batch["x"]`` is the data or None, ``batch.context`` what is conditioned on.
         """
 
-    def forward(self, parents: Tensor | None = None, context: Tensor | None = None) -> Conditioned:
+    def forward(
+        self, parents: Tensor | None = None, context: Tensor | None = None, *, posterior: object = None
+    ) -> Conditioned:
         """This model as a prior or a likelihood of another: its terms are spliced into that model's walk."""
         given = [tensor for tensor in (parents, context) if tensor is not None]
         return Conditioned(self, torch.cat(torch.broadcast_tensors(*given), -1) if len(given) > 1 else next(iter(given), None))
@@ -138,20 +141,30 @@ class Model(Configurable, nn.Module, ABC):
         return _unwrap({term.name: term.p.mean.expand(*trace.shape, *term.p.event_shape).mean(0) for term in trace.data})
 
     def log_joint(self, x: Data, z: Observed, *, context: Tensor | None = None) -> Tensor:
-        """log p(x, z | context), (B,) in nats."""
-        batch = _batch(x, context)
-        return self.trace(batch, self._given(z)).log_joint[0]
+        """log p(x, z | context), (B,) in nats.
+
+        Raises:
+            ValueError: If z lacks a latent variable: one draw of it would make a number that is no density.
+        """
+        given = self._given(z)
+        trace = self.trace(_batch(x, context), given)
+        missing = [term.name for term in trace.latents if term.q is not None and term.name not in given.values]
+        if missing:
+            raise ValueError(f"z: expected a value for every latent variable, got none for {', '.join(missing)}")
+        return trace.log_joint[0]
 
     def initialize(self, batch: Batch, generator: torch.Generator) -> None:
-        """Let every part look at training data before the first step.
+        """Show every part the training data of the variable that it is about, before the first step.
 
         Args:
             batch: Many training examples.
             generator: Where random choices come from.
         """
-        if (x := batch["x"]) is not None:
-            for part in self.own_parts():
-                part.initialize(x, generator)
+        observed = self.x if isinstance(self.x, Mapping) else {"x": self.x}
+        for part in self.own_parts():
+            for name, variable in observed.items():
+                if part.variable is not None and part.variable == variable and batch[name] is not None:
+                    part.initialize(batch[name], generator)
 
     def own_parts(self) -> list[Part]:
         """The parts of this model, those of models spliced into it left out: they live with other data."""

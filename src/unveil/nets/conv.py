@@ -43,7 +43,7 @@ class ConvEncoder(Net):
             # an odd side is padded to even, so that a side n becomes ceil(n / 2)
             h = F.relu(layer(F.pad(h, (0, h.shape[-1] % 2, 0, h.shape[-2] % 2))))
         h = self.output(joined(h.reshape(*lead, -1), context))
-        return h.reshape(*h.shape[:-1], *self.out_shape)
+        return h.reshape(h.shape[:-1] + self.out_shape)
 
     @torch.no_grad()
     def start_at(self, value: Tensor) -> None:

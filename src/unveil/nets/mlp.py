@@ -69,7 +69,7 @@ class _Layered(Net, ABC):
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """(..., \\*in_shape) -> (..., \\*out_shape)."""
         h = self.output(self.hidden(joined(flattened(x, self.in_shape), context)))
-        return h.reshape(*h.shape[:-1], *self.out_shape)
+        return h.reshape(h.shape[:-1] + self.out_shape)
 
     @torch.no_grad()
     def start_at(self, value: Tensor) -> None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
-
-from unveil.parts import Part
+from torch import Tensor, nn
 
 
-class Standardize(Part):
+class Standardize(nn.Module):
     """(x - mean) / scale, with mean and scale of the training data.
 
     Per feature for vectors, one number for all pixels of an image, and nothing for binary data.
@@ -32,7 +30,7 @@ class Standardize(Part):
         return self.mean + self.scale * y
 
     @torch.no_grad()
-    def initialize(self, x: Tensor, generator: torch.Generator) -> None:
+    def initialize(self, x: Tensor) -> None:
         """Take the moments; a constant feature keeps scale 1."""
         if ((x == 0) | (x == 1)).all():
             return

@@ -39,7 +39,8 @@ class Objective(Part, ABC):
 
     def sources(self, generator: Generator, *, pathwise: bool) -> tuple[Source, ...]:
         """The sources of the traces that :meth:`forward` takes, in order."""
-        return (Posterior(self.particles, generator, pathwise=pathwise, subsample=True),)
+        subsample = not self.function_of_log_w  # one level of a chain has no importance weight
+        return (Posterior(self.particles, generator, pathwise=pathwise, subsample=subsample),)
 
     @abstractmethod
     def forward(self, *traces: Trace) -> Tensor:

@@ -28,7 +28,7 @@ class Posterior(Part, ABC):
         super().__init__()
         if latent_dim < 1:
             raise ValueError(f"latent_dim: expected at least 1, got {latent_dim}")
-        self.latent_dim = latent_dim
+        self.variable, self.latent_dim = x, latent_dim
         self.standardize = Standardize(x.shape)
         self.net: Net = encoder(x.shape, self.parameter_shape(latent_dim), context)
 
@@ -41,9 +41,14 @@ class Posterior(Part, ABC):
     def distribution(self, parameters: Tensor) -> Distribution:
         """q with these parameters, (..., \\*parameter_shape)."""
 
+    def initialize(self, x: Tensor, generator: torch.Generator) -> None:
+        """Take the moments that inputs are standardized with."""
+        self.standardize.initialize(x)
+
     def forward(self, x: Tensor, context: Tensor | None = None) -> Distribution:
         """q(z | x, context) with x's leading axes as batch shape."""
-        return self.distribution(self.net(self.standardize(x), context).to(x.dtype))
+        x = self.standardize(x)  # of whole numbers too, the result is real
+        return self.distribution(self.net(x, context).to(x.dtype))
 
 
 PosteriorFactory = Callable[[Variable, int, int, NetFactory], Posterior]

@@ -21,7 +21,7 @@ class MixtureOfGaussians(Prior):
         context: Not looked at.
         x: Not looked at.
         components: The number K of Gaussians.
-        spread: The standard deviation of the initial means.
+        spread: The standard deviation of the initial means, which are drawn at random.
     """
 
     def __init__(
@@ -37,11 +37,6 @@ class MixtureOfGaussians(Prior):
         self.log_weights = nn.Parameter(torch.zeros(components))
         self.loc = nn.Parameter(spread * torch.randn(components, latent_dim))
         self.log_scale = nn.Parameter(torch.zeros(components, latent_dim))
-
-    @torch.no_grad()
-    def initialize(self, x: Tensor, generator: torch.Generator) -> None:
-        """Draw the initial means from the given generator, so that a seed decides them."""
-        self.loc.normal_(generator=generator).mul_(self.arguments.get("spread", 1.0))
 
     def forward(
         self,
@@ -89,6 +84,7 @@ class VampPrior(Prior):
                 f"context: a VampPrior is the same for all examples and expects no context, got {context} features; "
                 "use ConditionalGaussian"
             )
+        self.variable = x
         self.pseudo_inputs = nn.Parameter(torch.zeros(components, *x.shape))
         self.log_weights = nn.Parameter(torch.zeros(components), requires_grad=weighted)
         self.register_buffer("low", torch.full((), -torch.inf))

@@ -1,0 +1,202 @@
+"""The flags of each command: a field is a flag, its annotation the type, its default the default.
+
+Nothing here imports torch: annotations are looked up when a command runs, and help is made of the words alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from unveil.cli.registry import ModelFactory
+    from unveil.data import Data
+    from unveil.gradients import Gradient
+    from unveil.objectives import Objective, Schedule
+    from unveil.training.settings import Settings
+
+PASSING = ("out", "resume", "overwrite", "trust")
+"""What belongs to one invocation; all but ``out`` stay out of the configuration that is written down."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """Data and its splits.
+
+    Args:
+        data: A path (.npz, .npy, .csv, .parquet, a folder), a name on the Hugging Face hub, or digits.
+        validation: Validation rows: a split's name, a share, a count, last:N or none.
+        test: Test rows, likewise.
+        binarize: Make grey values binary: threshold, fixed_test or redrawn_test.
+        context: What to condition on: label, or the name of a column.
+        split_seed: Decides which rows are held out, where none are given.
+    """
+
+    data: str = "digits"
+    validation: int | float | str | None = None
+    test: int | float | str | None = None
+    binarize: str | None = None
+    context: str | None = None
+    split_seed: int = 0
+
+    def load(self) -> Data:
+        """Load the data."""
+        from unveil import data
+
+        return data.load(
+            self.data,
+            validation=self.validation,
+            test=self.test,
+            binarize=self.binarize,
+            context=self.context,
+            seed=self.split_seed,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """Model (`unveil parts` lists what there is).
+
+    Args:
+        model: The model.
+        objective: What is maximised.
+        gradient: How its gradient is estimated.
+    """
+
+    model: ModelFactory = cast(Any, "VAE")
+    objective: Objective = cast(Any, "ELBO")
+    gradient: Gradient = cast(Any, "Pathwise")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions:
+    """Training.
+
+    Args:
+        epochs: Passes over the training rows; by default as many as make about 6,000 steps.
+        batch_size: Rows per step and process; 100 by default, fewer for fewer than 1,000 rows.
+        lr: The learning rate: the peak of a cosine, or a schedule.
+        seed: Decides every random number.
+        device: cpu, cuda, cuda:1, ...; the best there is by default.
+        precision: Of matrix products: float32 or bfloat16.
+        compile: Compile the step.
+        average: The decay of a moving average of the weights, 0 for none.
+        clip: The largest norm of the gradient.
+        patience: End after so many epochs without a better validation bound.
+        checkpoint_seconds: The longest time between two checkpoints.
+    """
+
+    epochs: int | None = None
+    batch_size: int | None = None
+    lr: float | Schedule = 1e-3
+    seed: int = 0
+    device: str | None = None
+    precision: str = "float32"
+    compile: bool = False
+    average: float = 0.0
+    clip: float | None = None
+    patience: int | None = None
+    checkpoint_seconds: float = 60.0
+
+    def settings(self) -> Settings:
+        """These options as the training loop takes them."""
+        from unveil.training.settings import Settings
+
+        return Settings(**{field.name: getattr(self, field.name) for field in fields(TrainingOptions)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgingOptions:
+    """Evaluation at the end.
+
+    Args:
+        evaluate: Judge by the test rows (the validation rows where there are none), and draw the plots.
+        particles: Importance samples per row.
+        limit: Rows whose log-likelihood is estimated; all by default.
+    """
+
+    evaluate: bool = True
+    particles: int = 1000
+    limit: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitOptions(JudgingOptions, TrainingOptions, ModelOptions, DataOptions):
+    """The run's folder.
+
+    Args:
+        out: Where everything is written; runs/MODEL-DATA, numbered where that is taken, by default.
+        resume: Go on from the folder's checkpoint; start where there is none.
+        overwrite: Start anew in a folder that holds a run.
+        trust: Allow parts of other packages, such as --model.prior mine.MyPrior: their code is run.
+    """
+
+    out: str | None = None
+    resume: bool = False
+    overwrite: bool = False
+    trust: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions(DataOptions):
+    """What to evaluate.
+
+    Args:
+        run: The folder of a run, or a .safetensors file.
+        data: What to judge by; what the run was fitted to by default.
+        split: The rows: test by default, validation where there are none; or train.
+        particles: Importance samples per row.
+        limit: Rows whose log-likelihood is estimated; all by default.
+        seed: Decides every random number.
+        device: cpu, cuda, cuda:1, ...; the best there is by default.
+        json: Print one JSON object and nothing else.
+        trust: Allow parts of other packages: their code is run.
+    """
+
+    run: str
+    data: str = ""
+    split: str | None = None
+    particles: int = 1000
+    limit: int | None = None
+    seed: int = 0
+    device: str | None = None
+    json: bool = False
+    trust: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleOptions:
+    """What to draw.
+
+    Args:
+        run: The folder of a run, or a .safetensors file.
+        size: How many.
+        out: A .png (images) or .npz file; samples.png or samples.npz in the run's folder by default.
+        context: What to condition on: the number of a class, or numbers 0.5,1,...; every class in turn by default.
+        temperature: Multiplies the spread of the latents' distributions; 1 is the model itself.
+        mean: Give the mean of p(x | z) instead of a draw from it.
+        seed: Decides every random number.
+        device: cpu, cuda, cuda:1, ...; the best there is by default.
+        trust: Allow parts of other packages: their code is run.
+    """
+
+    run: str
+    size: int = 64
+    out: str | None = None
+    context: str | None = None
+    temperature: float | None = None
+    mean: bool = False
+    seed: int = 0
+    device: str | None = None
+    trust: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartsOptions:
+    """What to show.
+
+    Args:
+        name: A part, whose options to list, or a kind of part, such as prior; everything by default.
+    """
+
+    name: str | None = None

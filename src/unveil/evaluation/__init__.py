@@ -1,0 +1,9 @@
+"""Evaluation: what a model makes of a split, every number with its errors and what it is."""
+
+from unveil.evaluation.annealed import Annealed, ais, simulate
+from unveil.evaluation.estimate import Estimate, PerExample
+from unveil.evaluation.evaluate import evaluate
+from unveil.evaluation.examples import Rows
+from unveil.evaluation.record import Evaluation
+
+__all__ = ["Annealed", "Estimate", "Evaluation", "PerExample", "Rows", "ais", "evaluate", "simulate"]

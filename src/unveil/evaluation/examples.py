@@ -1,0 +1,201 @@
+"""The examples of a whole split, fixed for one evaluation, and the rows of it that are evaluated.
+
+A split that is binarized anew at each batch is drawn once: the rows that stand for q(z) are then the rows that are
+evaluated, whatever order they are asked for in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from unveil.models import Model
+from unveil.variables import Batch, Observed, Variable
+
+DRAWN_AT_ONCE = 1000
+"""How many rows of a split are drawn from one call."""
+
+
+@runtime_checkable
+class Rows(Protocol):
+    """A split of a data set, as ``unveil.data.Split`` is one."""
+
+    def __len__(self) -> int:
+        """The number N of examples."""
+        ...
+
+    def batch(self, index: Tensor, generator: torch.Generator) -> Batch:
+        """The examples of these row numbers, drawn with this generator where the split is random."""
+        ...
+
+
+class Examples:
+    """All examples of a split, as the model wants them: floating point numbers of its precision, on its device.
+
+    Args:
+        model: What will see them.
+        data: A whole split: a tensor (N, ...), a mapping of such tensors, a :class:`~unveil.variables.Batch` or
+            :class:`Rows`.
+        seed: Decides how a split that is random is drawn.
+
+    Raises:
+        TypeError: If ``data`` is something else.
+        ValueError: If it is empty, or is not what the model observes.
+    """
+
+    def __init__(self, model: Model, data: Observed | Batch | Rows, seed: int = 0) -> None:
+        floating = (tensor for tensor in (*model.parameters(), *model.buffers()) if tensor.is_floating_point())
+        self.dtype = next((tensor.dtype for tensor in floating), torch.get_default_dtype())
+        self.device = model.device
+        self.stored = _whole(data, seed)
+        if len(self.stored) == 0:
+            raise ValueError("data: expected at least one example, got none")
+        check(model, self.stored)
+
+    def __len__(self) -> int:
+        return len(self.stored)
+
+    @property
+    def features(self) -> int:
+        """The number of observed entries of one example (of all its variables), at least 1."""
+        return max(sum(tensor[:1].numel() for tensor in _variables(self.stored.x)), 1)
+
+    def observed_entries(self, index: Tensor) -> float:
+        """The mean number of entries that are observed in these rows, missing ones left out."""
+        if self.stored.mask is None or not isinstance(self.stored.x, Tensor):
+            return float(self.features)
+        mask = self.stored.mask[index.to(self.storage)]
+        return max(mask.expand(len(index), *self.stored.x.shape[1:]).sum().item() / len(index), 1.0)
+
+    @property
+    def conditional(self) -> bool:
+        """Whether the model is conditioned on something."""
+        return self.stored.context is not None
+
+    def rows(self, index: Tensor) -> Batch:
+        """The examples of these row numbers, (B,)."""
+        if self.stored.x is None and self.stored.context is None:
+            return Batch(index=index.to(self.device), size=len(index))
+        rows = self.stored.rows(index.to(self.storage)).to(self.device)
+        context = None if rows.context is None else self._floating(rows.context)
+        x = rows.x
+        if isinstance(x, Mapping):
+            x = {name: self._floating(tensor) for name, tensor in x.items()}
+        elif x is not None:
+            x = self._floating(x)
+        return replace(rows, x=x, context=context, index=index.to(self.device))
+
+    @property
+    def storage(self) -> torch.device:
+        """Where the split is held."""
+        return next(iter((*_variables(self.stored.x), *_variables(self.stored.context)))).device
+
+    def _floating(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self.dtype)
+
+
+def chosen(n: int, limit: int | None) -> Tensor:
+    """The row numbers that a limit leaves: the first of one fixed permutation, so that more rows contain fewer.
+
+    They are a fair sample of a split that is sorted in some way, and do not depend on the evaluation's seed.
+
+    Args:
+        n: The number of rows of the split.
+        limit: How many to evaluate; None for all.
+
+    Returns:
+        Sorted row numbers.
+
+    Raises:
+        ValueError: If ``limit`` is below 1.
+    """
+    if limit is None or limit >= n:
+        return torch.arange(n)
+    if limit < 1:
+        raise ValueError(f"limit: expected at least 1 example, got {limit}")
+    return torch.randperm(n, generator=torch.Generator().manual_seed(0))[:limit].sort().values
+
+
+def check(model: Model, batch: Batch) -> None:
+    """Refuse data that the model is not a model of.
+
+    Args:
+        model: Says what it observes, or does not.
+        batch: Some or all examples.
+
+    Raises:
+        ValueError: That names the field, what was expected and what came.
+    """
+    if model.x is not None and isinstance(batch.x, Tensor):
+        _check_variable("x", batch.x, model.x, batch.mask)
+    if model.context is not None:
+        if batch.context is None:
+            raise ValueError(
+                f"context: the model is conditioned on {model.context}, got None; hand over Batch(x=..., context=...)"
+            )
+        _check_variable("context", batch.context, model.context, None)
+
+
+def _check_variable(name: str, tensor: Tensor, expected: Variable, mask: Tensor | None) -> None:
+    shape = tuple(tensor.shape[1:])
+    if shape != expected.shape:
+        raise ValueError(f"{name}: expected (examples, *{expected.shape}), got shape {tuple(tensor.shape)}")
+    seen = tensor if mask is None else tensor[mask.expand_as(tensor)]
+    if seen.is_floating_point() and not seen.isfinite().all():
+        raise ValueError(f"{name}: expected finite numbers, got NaN or infinity; mark missing entries by a mask")
+    if name == "x" and expected.levels is not None and seen.numel():
+        low, high = (bound.item() for bound in seen.aminmax())
+        if low < 0 or high > expected.levels - 1:
+            raise ValueError(
+                f"x: expected levels from 0 to {expected.levels - 1}, got values from {low:g} to {high:g}"
+            )
+
+
+def _variables(x: Observed | None) -> Iterable[Tensor]:
+    if x is None:
+        return ()
+    return tuple(x.values()) if isinstance(x, Mapping) else (x,)
+
+
+def _whole(data: Observed | Batch | Rows, seed: int) -> Batch:
+    if isinstance(data, Batch):
+        return data
+    if isinstance(data, Tensor | Mapping):
+        return Batch(x=data, size=len(next(iter(_variables(data)), ())))
+    if isinstance(data, Rows):
+        return _drawn(data, seed)
+    raise TypeError(
+        f"data: expected a tensor, a mapping of tensors, a Batch or a Split, got {type(data).__name__}; load files "
+        "with unveil.data.load(...) and choose a split"
+    )
+
+
+def _drawn(split: Rows, seed: int) -> Batch:
+    generator = torch.Generator().manual_seed(seed)
+    pieces = [split.batch(index, generator) for index in torch.arange(len(split)).split(DRAWN_AT_ONCE)]
+    pieces = [replace(piece, x=_compact(piece.x)) for piece in pieces]
+    if not pieces:
+        raise ValueError("data: expected at least one example, got none")
+
+    def together(values: list[Observed | None]) -> Observed | None:
+        first = values[0]
+        if isinstance(first, Mapping):
+            return {name: torch.cat([value[name] for value in values]) for name in first}
+        return None if first is None else torch.cat(values)
+
+    fields = ("x", "context", "mask", "index")
+    return Batch(**{name: together([getattr(piece, name) for piece in pieces]) for name in fields})
+
+
+def _compact(x: Observed | None) -> Observed | None:
+    """The same numbers in one byte each where that loses nothing."""
+    if isinstance(x, Mapping):
+        return {name: _compact(tensor) for name, tensor in x.items()}
+    if x is None or not x.is_floating_point() or not x.isfinite().all() or x.min() < 0 or x.max() > 255:
+        return x
+    small = x.to(torch.uint8)
+    return small if torch.equal(small.to(x.dtype), x) else x

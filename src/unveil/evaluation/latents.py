@@ -1,0 +1,77 @@
+"""What each latent variable is used for, averaged over the data.
+
+For a latent z with coordinates z_j::
+
+    KL_j = mean_n KL(q(z_j | x_n) || p(z_j))          where q and p factorise over coordinates alike
+    z_j is active if Var_n(E_q[z_j | x_n]) > 0.01     (Burda, Grosse & Salakhutdinov 2016)
+
+In a hierarchy E_q[z_j | x_n] is itself an average over draws of the levels above; the variance that those draws add is
+estimated and taken off.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from unveil.distributions import kl_per_dim
+from unveil.evaluation.accumulate import Moments
+from unveil.models import Term
+
+ACTIVE = 0.01
+"""A unit is active if its posterior mean varies by more than this over the data (Burda et al. 2016)."""
+
+
+class LatentUse:
+    """Sums over the examples for one latent variable. Chunks of examples come in one after the other."""
+
+    def __init__(self) -> None:
+        self.examples = 0
+        self.rate = 0.0
+        self.kl: Tensor | None = None
+        self.means = Moments()
+        self.noise: Tensor | float = 0.0
+
+    def add(self, term: Term) -> None:
+        """Take in a chunk's term."""
+        b = term.shape[1]
+        self.examples += b
+        self.rate += term.rate().double().mean(0).sum().item()
+        dims = None if term.kl is None else kl_per_dim(term.q, term.p)
+        if dims is not None:
+            batch_dims = max(len(term.q.batch_shape), len(term.p.batch_shape))
+            dims = _per_particle(dims, batch_dims, b).double().mean((0, 1)) * b
+            self.kl = dims if self.kl is None else self.kl + dims
+        mean = _mean(term).double()
+        self.means.add(mean.mean(0))
+        if len(mean) > 1:
+            self.noise = self.noise + mean.var(0).sum(0) / len(mean)
+
+    @property
+    def mean_rate(self) -> float:
+        """The mean rate of the variable in nats."""
+        return self.rate / self.examples
+
+    @property
+    def kl_per_dim(self) -> Tensor | None:
+        """KL_j in nats, (\\*event,) on the CPU; None where the closed form does not split into coordinates."""
+        return None if self.kl is None else (self.kl / self.examples).cpu()
+
+    @property
+    def active(self) -> Tensor:
+        """Which coordinates are active, (\\*event,)."""
+        variance = self.means.squares / max(self.examples - 1, 1) - self.noise / self.examples
+        return (variance > ACTIVE).cpu()
+
+
+def _mean(term: Term) -> Tensor:
+    """E[z] under the term's q, (K or 1, B, \\*event); the drawn vector itself where q has no mean (a code's)."""
+    try:
+        return _per_particle(term.q.mean, len(term.q.batch_shape), term.shape[1])
+    except NotImplementedError:
+        return term.value
+
+
+def _per_particle(value: Tensor, batch_dims: int, b: int) -> Tensor:
+    """(K or 1, B, \\*event) from a value of which the first ``batch_dims`` axes are those of the batch."""
+    lead, event = value.shape[:batch_dims], value.shape[batch_dims:]
+    return value.reshape(*(1,) * (2 - batch_dims), *lead, *event).expand(-1, b, *event)

@@ -1,0 +1,110 @@
+"""Walking over many examples with many particles in little memory, with numbers that do not depend on how.
+
+Examples come in chunks; their particles come in blocks. An example's random numbers come from a stream of its own
+(:class:`~unveil.distributions.RowGenerators`), which is read one block at a time; the size of a block is a function of
+the model's data alone. So what an example draws is the same for every chunk size and every limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import IntEnum
+
+import torch
+from torch import Tensor
+
+from unveil.distributions import RowGenerators
+from unveil.models import Model
+
+BLOCK = 250
+"""Particles of a block: their random numbers are drawn at once."""
+ELEMENTS = {"cpu": 2**21, "cuda": 2**26}
+"""Observed entries, over all particles and examples of one walk, that run fastest (a CPU's caches hold them)."""
+LARGEST_BLOCK = 2**23
+"""Entries that one example's block may have."""
+
+ProgressBar = Callable[[str, int, int], None]
+"""Called with what is being estimated, how many examples are done, and of how many."""
+
+
+class Stream(IntEnum):
+    """What random numbers are for: each purpose has streams of its own."""
+
+    POSTERIOR = 0
+    PRIOR = 1
+    INFORMATION = 2
+    MARGINAL = 3
+    ENCODING = 4
+    PILOT = 5
+    ANNEALING = 6
+    SIMULATION = 7
+
+
+@dataclass(frozen=True)
+class Streaming:
+    """How the examples are walked over.
+
+    Args:
+        index: The row numbers that are evaluated.
+        particles: Latent draws per example.
+        features: The number of observed entries of an example.
+        seed: Decides all random numbers.
+        chunk: Examples per walk; None chooses.
+        progress: Told how far it is.
+
+    Raises:
+        ValueError: If a number is below 1.
+    """
+
+    index: Tensor
+    particles: int
+    features: int
+    seed: int = 0
+    chunk: int | None = None
+    progress: ProgressBar | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("particles", "chunk"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name}: expected at least 1, got {value}")
+
+    def blocks(self) -> list[int]:
+        """The sizes of the blocks that the particles come in."""
+        block = min(self.particles, BLOCK, max(LARGEST_BLOCK // self.features, 1))
+        whole, rest = divmod(self.particles, block)
+        return [block] * whole + [rest] * (rest > 0)
+
+    def chunks(self, device: torch.device, what: str) -> Iterator[Tensor]:
+        """The row numbers in chunks."""
+        fitting = ELEMENTS.get(device.type, ELEMENTS["cuda"]) // (self.blocks()[0] * self.features)
+        done = 0
+        for rows in self.index.split(self.chunk or min(max(fitting, 1), 1024)):
+            yield rows
+            done += len(rows)
+            if self.progress is not None:
+                self.progress(what, done, len(self.index))
+
+    def streams(self, rows: Tensor, purpose: Stream, device: torch.device) -> RowGenerators:
+        """The examples' own streams of random numbers for one purpose."""
+        return RowGenerators(seed_of(self.seed, purpose), rows.tolist(), device)
+
+
+def seed_of(seed: int, purpose: Stream) -> int:
+    """A seed for one purpose."""
+    return seed * len(Stream) + purpose
+
+
+@contextmanager
+def at_rest(model: Model) -> Iterator[None]:
+    """The model in evaluation mode and without gradients, given back as it was."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, training in modes:
+            module.training = training

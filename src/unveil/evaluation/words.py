@@ -1,0 +1,55 @@
+"""What the numbers mean, in sentences."""
+
+from __future__ import annotations
+
+import math
+
+from unveil.evaluation.estimate import Estimate
+
+NEGLIGIBLE = 0.05
+"""Nats that carry nothing."""
+
+
+def is_at_cap(mutual_information: Estimate, rows: int) -> bool:
+    """Whether I_q[n, z] can't be told from its largest possible value, log N."""
+    room = max(2 * mutual_information.monte_carlo_error, 1e-3 * math.log(rows))
+    return rows > 1 and mutual_information.value >= math.log(rows) - room
+
+
+def cap_sentence(rows: int) -> str:
+    """What it means to be there."""
+    return (
+        f"the mutual information is at its cap, log {rows:,} = {math.log(rows):.2f} nats: every example of the split "
+        "has codes of its own, and how much more they tell can't be seen with so few examples"
+    )
+
+
+def collapse_sentence(
+    rate: Estimate, mutual_information: Estimate | None, active: int, units: int, *, inferred: bool
+) -> str:
+    """Whether the latent variables are used.
+
+    Args:
+        rate: The rate.
+        mutual_information: I_q[n, z], if it was estimated.
+        active: How many units are active.
+        units: How many there are.
+        inferred: Whether any latent variable is drawn from a q that is not its p.
+    """
+    if units == 0:
+        return "no collapse: there is no latent variable"
+    if not inferred:
+        return "nothing is inferred: the latent variables are drawn from the prior, so the rate is zero by construction"
+    if rate.value < NEGLIGIBLE + 2 * rate.monte_carlo_error:
+        return f"posterior collapse: the rate is {rate.value:.2g} nats; q(z | x) is the prior, z tells nothing about x"
+    if mutual_information is None:
+        return f"no collapse: the rate is {rate.value:.2f} nats, {active} of {units} units are active"
+    if mutual_information.value < NEGLIGIBLE + 2 * mutual_information.monte_carlo_error:
+        return (
+            f"posterior collapse: q(z | x) ignores x; the rate is {rate.value:.2f} nats, but the mutual information is "
+            f"{max(mutual_information.value, 0):.2g}: what is paid for is that the codes as a whole are unlike the prior"
+        )
+    return (
+        f"no collapse: z tells {mutual_information.value:.2f} nats about which example it is of, {active} of {units} "
+        "units are active"
+    )

@@ -1,0 +1,169 @@
+"""What there is to draw of a model: asked of the terms of one small pass, never of the model's class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from unveil.data import Split
+from unveil.distributions import draw
+from unveil.models import Model, Posterior, Prior, Source, Term
+from unveil.variables import Batch
+
+CHUNK = 250
+"""Rows that go through a model at once."""
+
+Keep = Callable[[Term], Tensor | None]
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """The variables of a model, by what can be drawn of them.
+
+    Args:
+        images: The observed variables that are images: their names and shapes (channels, height, width).
+        vectors: All other observed variables, likewise.
+        inferred: Names of the latent variables that have a posterior.
+        generative: Whether all that is not observed can be drawn from the model.
+        conditional: Whether there is something to condition on.
+    """
+
+    images: dict[str, tuple[int, ...]]
+    vectors: dict[str, tuple[int, ...]]
+    inferred: tuple[str, ...]
+    generative: bool
+    conditional: bool
+
+
+def examine(model: Model, batch: Batch) -> Anatomy:
+    """Ask a model what it is made of, with two examples of a batch."""
+    few = cut(batch, 0, min(2, len(batch))).to(model.device)
+    terms: list[Term] = []
+    with resting(model):
+        model.run(few, Posterior(generator=seeded(model)), terms.append)
+    latents = [term for term in terms if not term.data]
+    names = {term.name for term in latents}
+    observed = [term for term in terms if term.observed and readable(term) and not inside(term.name, names)]
+    flat = [term.name for term in latents if term.p is None and not any(inside(t.name, {term.name}) for t in terms)]
+    factors = [term for term in terms if term.value is None]
+    return Anatomy(
+        images={term.name: tuple(term.p.event_shape) for term in observed if is_image(term)},
+        vectors={term.name: tuple(term.p.event_shape) for term in observed if not is_image(term)},
+        inferred=tuple(term.name for term in latents if term.q is not None and term.q is not term.p),
+        generative=not flat and not factors,
+        conditional=batch.context is not None,
+    )
+
+
+def is_image(term: Term) -> bool:
+    """Whether a data variable has the shape (channels, height, width)."""
+    return term.p is not None and len(term.p.event_shape) == 3
+
+
+def readable(term: Term) -> bool:
+    """Whether a term has both a value and a distribution of it (a factor has none)."""
+    return term.value is not None and term.p is not None
+
+
+def inside(name: str, owners: set[str]) -> bool:
+    """Whether a variable belongs to a model that is spliced in as the prior of one of these variables."""
+    return any(name.startswith(owner + "/") for owner in owners)
+
+
+def collect(model: Model, batch: Batch, source: Source, keep: Keep) -> dict[str, Tensor]:
+    """What ``keep`` makes of each term of a pass, chunk by chunk, so that long chains and large nets fit.
+
+    Args:
+        model: What is visited.
+        batch: The examples.
+        source: Decides the values.
+        keep: From a term to what is wanted of it, (K, B, ...); None for nothing.
+
+    Returns:
+        By name, (K, B, ...), on the CPU.
+    """
+    found: dict[str, list[Tensor]] = {}
+
+    def record(term: Term) -> None:
+        if (kept := keep(term)) is not None:
+            found.setdefault(term.name, []).append(kept.detach().cpu())
+
+    with resting(model):
+        for start in range(0, len(batch), CHUNK):
+            model.run(cut(batch, start, min(start + CHUNK, len(batch))).to(model.device), source, record)
+    return {name: torch.cat(chunks, dim=1) for name, chunks in found.items()}
+
+
+def generate(model: Model, batch: Batch, names: tuple[str, ...], particles: int, *, draws: bool) -> dict[str, Tensor]:
+    """Data variables generated from the prior: draws of p(x | z), or its means where it has them, (K, B, \\*shape)."""
+
+    def keep(term: Term) -> Tensor | None:
+        if term.name not in names:
+            return None
+        mean = None if draws else mean_of(term)
+        return term.value if mean is None else mean
+
+    return collect(model, batch, Prior(particles, seeded(model)), keep)
+
+
+def mean_of(term: Term) -> Tensor | None:
+    """The mean of p for every particle and example, (K, B, \\*event); None where p has none (torch's protocol)."""
+    if term.p is None:
+        return None
+    try:
+        return term.p.mean.expand(*term.shape, *term.p.event_shape)
+    except NotImplementedError:
+        return None
+
+
+def drawn(term: Term, generator: torch.Generator) -> Tensor:
+    """A draw from p for every particle and example, (K, B, \\*event)."""
+    missing = term.shape[: 2 - len(term.p.batch_shape)]
+    return draw(term.p, missing, generator).expand(*term.shape, *term.p.event_shape)
+
+
+def value_of(term: Term) -> Tensor:
+    """The value for every particle and example, (K, B, \\*event)."""
+    shape = term.value.shape[1:] if term.observed else term.value.shape[2:]
+    return term.value.expand(*term.shape, *shape)
+
+
+def cut(batch: Batch, start: int, stop: int) -> Batch:
+    """Rows start, ..., stop - 1."""
+    return replace(batch.rows(slice(start, stop)), size=stop - start)
+
+
+def spread_rows(split: Split, count: int, seed: int = 0) -> Batch:
+    """At most that many rows of a split, evenly spaced, as a model sees them."""
+    index = torch.linspace(0, len(split) - 1, min(count, len(split)), dtype=torch.float64).round().long()
+    batch = split.batch(index, torch.Generator(split.device).manual_seed(seed))
+    return replace(batch, size=len(index))
+
+
+def classes_of(context: Tensor | None) -> Tensor | None:
+    """The class of each row, (N,), where the context is one-hot; None otherwise."""
+    if context is None or context.dim() != 2 or context.shape[1] < 2:
+        return None
+    one_hot = ((context == 0) | (context == 1)).all() and (context.sum(1) == 1).all()
+    return context.argmax(1).cpu() if one_hot else None
+
+
+def seeded(model: Model, seed: int = 0) -> torch.Generator:
+    """A generator where the model lives."""
+    return torch.Generator(model.device).manual_seed(seed)
+
+
+@contextmanager
+def resting(model: Model) -> Iterator[None]:
+    """The model in evaluation mode and without gradients, given back as it was."""
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(training)

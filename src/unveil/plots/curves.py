@@ -1,0 +1,95 @@
+"""How training went."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from unveil.plots import style
+
+Array = NDArray[np.float64]
+
+
+def training_curve(metrics: Sequence[Mapping[str, Any]], *, title: str = "Training", note: str = "") -> Figure:
+    """The objective and the validation bound, the distortion and the rate, in nats per example, over the epochs.
+
+    The first epochs, which are far from the rest, may lie below the axes.
+
+    Args:
+        metrics: One record per epoch, as :attr:`unveil.Run.metrics` has them.
+        title: The figure's title.
+        note: A line below it.
+
+    Raises:
+        ValueError: If there is no record.
+    """
+    if not metrics:
+        raise ValueError("metrics: expected at least one record, got none")
+    top = style.header(note) + 0.4
+    figure = style.canvas(top + 3.5 + 0.65, title, note)
+    epochs = column(metrics, "epoch")
+    left = style.axes(figure, (0.85, top, 3.7, 3.5), "Bound, nats per example")
+    _curve(left, epochs, column(metrics, "objective"), style.ORANGE, "training objective")
+    _curve(left, epochs, column(metrics, "validation"), style.BLUE, "validation bound")
+    _mark_best(left, epochs, column(metrics, "validation"))
+    _focus(left, [column(metrics, "objective"), column(metrics, "validation")], lower=True)
+    style.legend(left, loc="lower right")
+    for place, name in enumerate(("distortion", "rate")):
+        ax = style.axes(figure, (5.35, top + 1.95 * place, 2.35, 1.55), f"{name.capitalize()}, nats per example")
+        _curve(ax, epochs, column(metrics, name), style.ORANGE, name)
+        _focus(ax, [column(metrics, name)], lower=False)
+    figure.axes[0].set_xlabel("epoch")
+    figure.axes[-1].set_xlabel("epoch")
+    return figure
+
+
+def column(metrics: Sequence[Mapping[str, Any]], name: str) -> Array:
+    """One quantity over the epochs, NaN where it is missing or infinite."""
+    values = np.array([float(record.get(name, np.nan)) for record in metrics])
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def _curve(ax: Axes, epochs: Array, values: Array, colour: str, label: str) -> None:
+    if np.isfinite(values).any():
+        marker = "o" if len(epochs) <= 15 else ""
+        ax.plot(epochs, values, color=colour, linewidth=1.8, marker=marker, markersize=4, label=label)
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
+    ax.yaxis.set_major_locator(MaxNLocator(nbins=5))
+    ax.grid(axis="y", color=style.FAINT, linewidth=0.6, alpha=0.7)
+    ax.set_axisbelow(True)
+
+
+def _mark_best(ax: Axes, epochs: Array, validation: Array) -> None:
+    """The epoch whose weights are kept."""
+    if not np.isfinite(validation).any():
+        return
+    best = int(np.nanargmax(validation))
+    ax.plot(epochs[best], validation[best], "o", color=style.BLUE, markersize=7, zorder=4, clip_on=False)
+    ax.annotate(
+        f"best {validation[best]:.2f}", (epochs[best], validation[best]), (0, 9), textcoords="offset points",
+        ha="right" if best > len(epochs) / 2 else "left", fontsize=style.SMALL, color=style.BLUE,
+    )  # fmt: skip
+
+
+def _focus(ax: Axes, columns: list[Array], *, lower: bool) -> None:
+    """Let the axis span what all but the first tenth of the epochs lie in; the rest only if it is near.
+
+    Args:
+        ax: The axes.
+        columns: What is drawn in it.
+        lower: Whether the early values lie below the rest, rather than anywhere.
+    """
+    late = [values[len(values) // 10 :] for values in columns]
+    values = np.concatenate(late)
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return
+    low, high = float(values.min()), float(values.max())
+    pad = 0.1 * (high - low) or 0.1 * max(abs(high), 1.0)
+    ax.set_ylim(low - (0.3 * pad if lower else pad), high + 1.4 * pad)
