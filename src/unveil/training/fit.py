@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,7 +26,7 @@ from unveil.training.folder import Folder, Record
 from unveil.training.learner import Learner
 from unveil.training.loop import Loop
 from unveil.training.monitor import Monitor
-from unveil.training.settings import Settings
+from unveil.training.settings import Settings, find_device
 from unveil.training.state import State, read_counters
 from unveil.variables import Batch
 
@@ -115,10 +116,11 @@ def fit(
     """
     data = datasets.load(data)
     check_fits(model, data)
-    accelerator = Accelerator()
     settings = Settings(
         epochs, batch_size, lr, seed, device, precision, average, clip, patience, compile, checkpoint_seconds
-    ).resolved(len(data.train), accelerator.num_processes)
+    )
+    accelerator = join_processes(find_device(settings.device))
+    settings = settings.resolved(len(data.train), accelerator)
     learner = Learner(model, objective, gradient, settings.dtype)
     folder = None if out is None else Folder(out)
     if folder is not None:
@@ -129,6 +131,12 @@ def fit(
     if folder is not None and resume and folder.resumable:
         state.load(folder.checkpoint)
     return carry_out(state, settings, data, accelerator, folder, progress=progress)
+
+
+def join_processes(device: torch.device) -> Accelerator:
+    """This process alone, or as one of those that a launcher (accelerate, torchrun) started."""
+    launched = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    return Accelerator(cpu=launched and device.type == "cpu")
 
 
 def begin(learner: Learner, settings: Settings, data: Data, accelerator: Accelerator) -> State:

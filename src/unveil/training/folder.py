@@ -64,7 +64,8 @@ class Folder:
         if not self.metrics.is_file():
             return []
         records: list[Record] = []
-        for line in self.metrics.read_text().splitlines():
+        lines = self.metrics.read_text().splitlines()
+        for line in lines:
             try:
                 record = json.loads(line)
             except json.JSONDecodeError:  # cut off in the middle of writing
@@ -72,9 +73,10 @@ class Folder:
             if record["step"] > upto_step:
                 break
             records.append(record)
-        part = self.metrics.with_suffix(".part")
-        part.write_text("".join(json.dumps(record) + "\n" for record in records))
-        part.replace(self.metrics)
+        if len(records) < len(lines):
+            part = self.metrics.with_suffix(".part")
+            part.write_text("".join(json.dumps(record) + "\n" for record in records))
+            part.replace(self.metrics)
         return records
 
     def append_metrics(self, record: Record) -> None:

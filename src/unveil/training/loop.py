@@ -115,7 +115,7 @@ class Loop:
         counters, sums = self.state.counters, self.state.sums
         seen = sums["examples"]
         line: Record = {"epoch": round(self.feed.epoch(counters.step)), "step": counters.step}
-        line |= {name: float(value) / seen for name, value in sums.items() if name != "examples"}
+        line |= {name: float(sums[name]) / seen for name in ("objective", "distortion", "rate")}
         sums.clear()
         if self.validate is not None:
             with self.state.average.applied():

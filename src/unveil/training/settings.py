@@ -7,6 +7,7 @@ from math import ceil
 from typing import Any
 
 import torch
+from accelerate import Accelerator
 
 from unveil.config import describe
 from unveil.objectives import Cosine, Schedule
@@ -66,13 +67,15 @@ class Settings:
         if not 0 <= self.average < 1:
             raise ValueError(f"average: expected a decay in [0, 1), 0 for no averaging, got {self.average}")
 
-    def resolved(self, rows: int, processes: int = 1) -> Settings:
+    def resolved(self, rows: int, accelerator: Accelerator) -> Settings:
         """The settings with every None that has a default settled, for that many training rows."""
+        processes = accelerator.num_processes
+        device = accelerator.device if processes > 1 else find_device(self.device)
         batch_size = self.batch_size or max(1, min(100, rows // 10))
         steps_per_epoch = max(1, ceil(rows / (batch_size * processes)))
         epochs = self.epochs or min(MOST_EPOCHS, max(FEWEST_EPOCHS, round(STEPS / steps_per_epoch)))
         lr = self.lr if isinstance(self.lr, Schedule) else Cosine(self.lr)
-        return replace(self, epochs=epochs, batch_size=batch_size, lr=lr, device=str(find_device(self.device)))
+        return replace(self, epochs=epochs, batch_size=batch_size, lr=lr, device=str(device))
 
     @property
     def dtype(self) -> torch.dtype:

@@ -1,0 +1,155 @@
+"""The loop: what it keeps, when it stops, what it refuses."""
+
+import json
+import math
+
+import pytest
+import torch
+
+import unveil as uv
+from unveil.objectives import ELBO, BetaELBO, Cosine, Linear
+from unveil.parts import Progress
+from unveil.training.feed import Feed
+
+
+@pytest.fixture
+def data():
+    pattern = (torch.rand(3, 10) < 0.5).double()
+    rows = pattern[torch.randint(3, (300,))]
+    return uv.data.load((rows + (torch.rand(300, 10) < 0.05).double()) % 2, test="none")
+
+
+@pytest.fixture
+def model(data):
+    return uv.VAE(data.variable, latent_dim=2)
+
+
+def test_fitting_raises_the_validation_bound(model, data):
+    run = uv.fit(model, data, epochs=30, lr=3e-3, progress=False)
+    assert run.metrics[-1]["validation"] > run.metrics[0]["validation"] + 1
+    assert run.finished
+    assert not run.model.training
+
+
+def test_the_best_validated_weights_are_kept(model, data):
+    run = uv.fit(model, data, epochs=40, lr=0.03, progress=False)
+    best = max(line["validation"] for line in run.metrics)
+    noise = uv.models.Posterior(generator=torch.Generator().manual_seed(0))
+    found = ELBO()(run.model.trace(run.data.validation.batch(slice(None)), noise)).mean().item()
+    assert best > run.metrics[-1]["validation"]
+    assert math.isclose(found, best, abs_tol=1e-9)
+
+
+def test_validation_is_at_beta_one_whatever_training_is(data):
+    runs = []
+    for beta in (1e-9, 1.0):
+        torch.manual_seed(0)
+        model = uv.VAE(data.variable, latent_dim=2)
+        runs.append(uv.fit(model, data, objective=BetaELBO(beta), epochs=1, lr=1e-12, progress=False).metrics[0])
+    assert math.isclose(runs[0]["validation"], runs[1]["validation"], abs_tol=1e-6)
+    assert runs[0]["objective"] > runs[1]["objective"]
+
+
+def test_patience_ends_training(model, data):
+    run = uv.fit(model, data, epochs=200, lr=0.05, patience=3, progress=False)
+    validated = [line["validation"] for line in run.metrics]
+    assert len(validated) < 200
+    assert max(validated) == validated[-4]
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(data):
+    found = []
+    for seed in (0, 0, 1):
+        torch.manual_seed(0)
+        run = uv.fit(uv.VAE(data.variable, latent_dim=2), data, epochs=2, seed=seed, progress=False)
+        found.append(torch.cat([p.flatten() for p in run.model.parameters()]))
+    assert torch.equal(found[0], found[1])
+    assert not torch.equal(found[0], found[2])
+
+
+def test_torch_s_own_generator_is_left_alone(model, data):
+    before = torch.get_rng_state()
+    uv.fit(model, data, epochs=1, progress=False)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_metrics_are_written_line_by_line(model, data, tmp_path):
+    run = uv.fit(model, data, epochs=3, out=tmp_path / "run", progress=False)
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert lines == run.metrics
+    assert [line["epoch"] for line in lines] == [1, 2, 3]
+
+
+def test_a_saved_model_is_the_fitted_model(model, data, tmp_path):
+    run = uv.fit(model, data, epochs=1, out=tmp_path / "run", progress=False)
+    loaded = uv.load(tmp_path / "run").double()
+    x = run.data.train.batch(slice(0, 5)).x
+    assert torch.allclose(loaded.encode(x), run.model.encode(x))
+    assert loaded.x == model.x
+
+
+def test_averaged_weights_lag_behind(data):
+    found = []
+    for average in (0.0, 0.99):
+        torch.manual_seed(0)
+        run = uv.fit(uv.VAE(data.variable, latent_dim=2), data, epochs=1, average=average, progress=False)
+        found.append(run.metrics[0]["validation"])
+    assert found[0] > found[1]
+
+
+def test_clipping_bounds_the_step(data):
+    found = []
+    for epochs in (1, 3):
+        torch.manual_seed(0)
+        run = uv.fit(uv.VAE(data.variable, latent_dim=2), data, epochs=epochs, clip=1e-30, progress=False)
+        found.append(torch.cat([p.flatten() for p in run.model.parameters()]))
+    assert torch.allclose(found[0], found[1], rtol=0, atol=1e-15)
+
+
+def test_a_schedule_is_followed(model, data):
+    run = uv.fit(model, data, epochs=4, lr=Cosine(peak=0.01, end=0.001, warmup=0.25), progress=False)
+    rates = [line["lr"] for line in run.metrics]
+    assert rates[0] == pytest.approx(0.01)
+    assert rates[-1] == pytest.approx(0.001)
+    assert Linear(0.0, 1.0, 10.0).at(Progress(5, 5.0, 100.0)) == 0.5
+
+
+def test_a_non_finite_loss_names_the_term_the_rows_and_the_checkpoint(model, data, tmp_path):
+    with torch.no_grad():
+        model.likelihood.net.output.weight.fill_(torch.nan)
+    with pytest.raises(uv.training.NonFiniteError, match=r"term 'x' .* log p.*Data rows \d+.*no checkpoint"):
+        uv.fit(model, data, epochs=1, out=tmp_path / "run", progress=False)
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_other_data_than_the_model_s_is_refused(model):
+    other = uv.data.load(torch.rand(50, 10), test="none")
+    with pytest.raises(ValueError, match="the model was made for x of 10, binary, got 10, real"):
+        uv.fit(model, other, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [("epochs", 0), ("batch_size", 0), ("lr", -1.0), ("lr", 0.0), ("patience", 0), ("clip", 0.0), ("average", 1.0),
+     ("precision", "float8"), ("device", "cuda:99"), ("device", "abacus"), ("seed", -1)],
+)  # fmt: skip
+def test_a_senseless_setting_is_refused_by_name(model, data, argument, value, tmp_path):
+    with pytest.raises(ValueError, match=argument):
+        uv.fit(model, data, out=tmp_path / "run", progress=False, **{argument: value})
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("rows", "batch_size", "world"), [(100, 10, 1), (101, 10, 2), (7, 10, 3), (103, 25, 4)])
+def test_an_epoch_visits_every_row_once_over_all_processes(rows, batch_size, world):
+    split = uv.data.load(torch.rand(rows, 2), validation="none", test="none").train
+    feeds = [Feed(split, batch_size, seed=0, rank=rank, world=world) for rank in range(world)]
+    generator = torch.Generator()
+    for epoch in range(2):
+        seen = []
+        for step in range(epoch * feeds[0].steps_per_epoch, (epoch + 1) * feeds[0].steps_per_epoch):
+            batches = [feed.batch(step, generator) for feed in feeds]
+            seen += [row for batch, _ in batches for row in batch.index.tolist()]
+            total = sum(len(batch) * factor for batch, factor in batches) / world
+            assert total == pytest.approx(1.0)
+        assert len(seen) == len(set(seen))
+        assert len(seen) > rows - world
