@@ -20,5 +20,5 @@ def _double_precision_and_fixed_seed() -> Iterator[None]:
 
 @pytest.fixture
 def generator() -> torch.Generator:
-    """An explicit stream of random numbers."""
-    return torch.Generator().manual_seed(0)
+    """An explicit stream of random numbers, unrelated to torch's own (an equal seed would give equal numbers)."""
+    return torch.Generator().manual_seed(2026)

@@ -128,7 +128,11 @@ class _seeded:
             device = self.generator.device
             self.fork = torch.random.fork_rng([device] if device.type == "cuda" else [])
             self.fork.__enter__()
-            torch.manual_seed(int(integers(2**62, (), device, self.generator)))
+            # torch.manual_seed would also reseed the devices that are not given back
+            cuda = device.type == "cuda"
+            index = torch.cuda.current_device() if cuda and device.index is None else device.index
+            default = torch.cuda.default_generators[index] if cuda else torch.default_generator
+            default.manual_seed(int(integers(2**62, (), device, self.generator)))
 
     def __exit__(self, *details: object) -> None:
         if self.generator is not None:

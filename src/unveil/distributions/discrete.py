@@ -39,7 +39,7 @@ class Bernoulli(Factorized):
 
     def log_prob_per_dim(self, value: Tensor) -> Tensor:
         """x_i l_i - log(1 + exp l_i)."""
-        return value * self.logits - F.softplus(self.logits)
+        return (value * self.logits).sub_(F.softplus(self.logits))  # in place: evaluations are bound by memory here
 
     def entropy(self) -> Tensor:
         """H = sum_i log(1 + exp l_i) - p_i l_i, in nats."""

@@ -91,6 +91,19 @@ def _(components: Normal, value: Tensor) -> Tensor:
     return (-0.5 * (quadratic + constant)).to(value.dtype)
 
 
+@pairwise_log_prob.register
+def _(components: MultivariateNormal, value: Tensor) -> Tensor:
+    # (x - mu)' P (x - mu) with P = (L L')^-1, expanded as above: <x x', P> - 2 x' P mu + mu' P mu.
+    loc, lower = components.loc.double(), components.scale_tril.double()
+    inverse = torch.linalg.solve_triangular(lower, torch.eye(loc.shape[-1]).to(lower).expand_as(lower), upper=False)
+    precision = inverse.mT @ inverse
+    shift = (precision @ loc.unsqueeze(-1)).squeeze(-1)
+    x = value.double()
+    squares = (x.unsqueeze(-1) * x.unsqueeze(-2)).flatten(-2)
+    quadratic = squares @ precision.flatten(-2).mT - 2 * x @ shift.mT + (shift * loc).sum(-1)
+    return (-0.5 * (quadratic + loc.shape[-1] * LOG_2PI) - components.log_det.double()).to(value.dtype)
+
+
 @singledispatch
 def select(components: TorchDistribution, k: Tensor) -> TorchDistribution:
     """The distribution that has component k[...] at each place.

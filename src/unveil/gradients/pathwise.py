@@ -51,6 +51,7 @@ class StickingTheLanding(Gradient):
 
     def forward(self, model: Model, objective: Objective, batch: Batch, generator: Generator = None) -> Step:
         """A walk, and one more that scores q."""
+        self.check(objective)
         traces = tuple(
             _rescored(model, batch, model.trace(batch, source), subsample=source.subsample)
             for source in objective.sources(generator, pathwise=True)
@@ -72,8 +73,14 @@ class DReG(Gradient):
 
     def forward(self, model: Model, objective: Objective, batch: Batch, generator: Generator = None) -> Step:
         """A walk that draws, one that scores p at the values, one that scores q at them."""
+        self.check(objective)
         (source,) = objective.sources(generator, pathwise=True)
         drawn = model.trace(batch, Posterior(source.particles, generator, pathwise=True, scores="q"))
+        if coded := [term.name for term in drawn.latents if term.code is not None]:
+            raise ValueError(
+                f"gradient: DReG walks again at given codes of {', '.join(coded)}, which no gradient passes through to an "
+                "encoder; use Pathwise"
+            )
         scale = torch.ones(drawn.shape, device=model.device)
         values = {name: _Scaled.apply(value, scale) for name, value in drawn.values.items()}
         scored = model.trace(batch, Given(values, particles=source.particles, scores="p"))
@@ -98,14 +105,19 @@ class RelaxedPathwise(Gradient):
         self.temperature = schedule(temperature, "temperature")
 
     def check(self, objective: Objective) -> None:
-        """Only objectives that need no importance weights."""
+        """Only objectives of one trace that need no importance weights."""
         if objective.function_of_log_w:
             raise ValueError(
                 f"gradient: a relaxed value has no importance weight, which {_name(objective)} needs; use ELBO"
             )
+        if len(objective.sources(None, pathwise=True)) > 1:
+            raise ValueError(
+                f"gradient: RelaxedPathwise relaxes draws of q, and {_name(objective)} wants draws of p too; use ELBO"
+            )
 
     def forward(self, model: Model, objective: Objective, batch: Batch, generator: Generator = None) -> Step:
         """One walk with relaxed values."""
+        self.check(objective)
         trace = model.trace(batch, Relaxed(self.temperature(), objective.particles, generator))
         value = objective(trace)
         return Step(-value, value, (trace,))

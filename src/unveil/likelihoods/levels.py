@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from unveil import distributions
@@ -52,8 +51,8 @@ class Categorical(Likelihood):
     def initialize(self, x: Tensor, generator: torch.Generator) -> None:
         """Start at each entry's frequencies of levels, with one more example spread over all levels."""
         levels = self.x.levels
-        counts = sum(F.one_hot(rows.long(), levels).sum(0) for rows in x.split(1000))
-        self.net.start_at(((counts + 1 / levels) / (len(x) + 1)).to(x.dtype).log())
+        counts = torch.stack([(x == level).sum(0) for level in range(levels)], dim=-1)
+        self.net.start_at(((counts + 1 / levels) / (len(x) + 1)).log())
 
 
 class Binomial(Likelihood):

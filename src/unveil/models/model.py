@@ -156,6 +156,8 @@ class Model(Configurable, nn.Module, ABC):
     def initialize(self, batch: Batch, generator: torch.Generator) -> None:
         """Show every part the training data of the variable that it is about, before the first step.
 
+        It is the very ``Variable`` that counts: a part may be about a latent variable of the same shape as x.
+
         Args:
             batch: Many training examples.
             generator: Where random choices come from.
@@ -163,7 +165,7 @@ class Model(Configurable, nn.Module, ABC):
         observed = self.x if isinstance(self.x, Mapping) else {"x": self.x}
         for part in self.own_parts():
             for name, variable in observed.items():
-                if part.variable is not None and part.variable == variable and batch[name] is not None:
+                if variable is not None and part.variable is variable and batch[name] is not None:
                     part.initialize(batch[name], generator)
 
     def own_parts(self) -> list[Part]:

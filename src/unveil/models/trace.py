@@ -84,7 +84,8 @@ class Trace:
     @property
     def bound(self) -> Bound:
         """What the sum of the terms' log-densities is: ``"exact"``, or the first reason why not."""
-        return next((term.bound for term in self.terms if term.bound != "exact"), "exact")
+        kinds = ("unbiased" if term.bound == "exact" and term.weight is not None else term.bound for term in self.terms)
+        return next((kind for kind in kinds if kind != "exact"), "exact")
 
     @property
     def log_joint(self) -> Tensor:
@@ -100,6 +101,8 @@ class Trace:
     def log_w(self) -> Tensor:
         """log w_k = log p(x, z_k) - log q(z_k | x), (K, B): for q's draws, E[w_k] = p(x).
 
+        Where q leaves out some z that p has, as a quantized code's does, E[w_k] is smaller than p(x).
+
         Raises:
             ValueError: If a term stands for others, is relaxed, or is only a bound: then E[w_k] = p(x) does not hold,
                 and the log of an average over k could lie above log p(x).
@@ -111,12 +114,12 @@ class Trace:
     @cached_property
     def distortion(self) -> Tensor:
         """-log p(x | z_k) of what is observed, (K, B) in nats."""
-        return -added(term.weighted(term.log_p) for term in self.observed) if self.observed else torch.zeros(self.shape)
+        return -added(term.weighted(term.log_p) for term in self.observed) if self.observed else self._zero()
 
     def rate(self, *, closed_form: bool = True) -> Tensor:
         """sum over latents of KL(q || p), or of log q - log p where there is no closed form, (K, B) in nats."""
         if not self.latents:
-            return torch.zeros_like(self.distortion)
+            return self._zero()
         return added(term.rate(closed_form=closed_form) for term in self.latents)
 
     def expectation(self, value: Tensor) -> Tensor:
@@ -133,6 +136,9 @@ class Trace:
         """The same trace with other log q(value) of the named latents."""
         terms = [term.with_log_q(log_q[term.name]) if term.name in log_q else term for term in self.terms]
         return Trace(terms, self.shape, log_weight=self.log_weight, auxiliary=self.auxiliary, scored=self.scored)
+
+    def _zero(self) -> Tensor:
+        return torch.zeros_like(self.terms[0].log_p)
 
     def _refuse(self, asked: str, needed: str) -> None:
         if missing := set(needed) - self.scored:

@@ -116,6 +116,8 @@ class Visit:
         Returns:
             The variable's value: (K, B, \\*event) for a latent, ``value`` itself for data.
         """
+        if name in self.values:
+            raise ValueError(f"{self.scope + name}: visited twice in one walk; give each variable a name of its own")
         observed = value is not _LATENT and value is not None
         data = value is not _LATENT and self.data
         options = {"weight": None if weight is None else torch.as_tensor(weight), "bound": bound, "data": data}
@@ -126,7 +128,7 @@ class Visit:
         source = source.for_data if data else source
         given = source.given(self.scope + name)
         if given is not None:
-            return self._score(name, p, q, proposal, given, options)
+            return self._score(name, p, q, proposal, given.to(self.device), options)
         if source.infers and (q is not None or proposal is not None):
             inferred = proposal or self._propose(source, q)
             return self._infer(name, p, inferred, options, proposed=proposal is not None)

@@ -99,13 +99,12 @@ class FreeBits(Objective):
 
     def _groups(self, term: Term) -> Tensor:
         """The rates of the term's groups, (K, B, groups)."""
-        dims = None
-        if self.per_dimension and term.kl is not None:
-            dims = kl_per_dim(term.q, term.p)
+        dims = kl_per_dim(term.q, term.p) if self.per_dimension and term.kl is not None else None
         if dims is None:
             return term.rate().unsqueeze(-1)
-        dims = dims.expand(*term.shape, *dims.shape[dims.dim() - len(term.q.event_shape) :])
-        return term.weighted(1.0).unsqueeze(-1) * dims.flatten(2) if term.weight is not None else dims.flatten(2)
+        factors = dims.shape[max(len(term.q.batch_shape), len(term.p.batch_shape)) :]
+        rates = dims.expand(*term.shape, *factors).reshape(*term.shape, -1)
+        return rates if term.weight is None else term.weight.unsqueeze(-1) * rates
 
 
 class IWAE(Objective):

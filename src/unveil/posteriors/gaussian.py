@@ -47,11 +47,11 @@ class DiagonalGaussian(Posterior):
 
 
 class FullGaussian(Posterior):
-    """q(z | x) = N(mu(x), L(x) L(x)'), L lower triangular with a positive diagonal."""
+    """q(z | x) = N(mu(x), L(x) L(x)') with L = diag(s) (I + N), N strictly lower triangular."""
 
     @staticmethod
     def parameter_shape(latent_dim: int) -> Shape:
-        """mu, log diag L, and the d (d - 1) / 2 entries below the diagonal."""
+        """mu, log s, and the d (d - 1) / 2 entries of N."""
         return (2 * latent_dim + latent_dim * (latent_dim - 1) // 2,)
 
     def distribution(self, parameters: Tensor) -> MultivariateNormal:
@@ -59,6 +59,7 @@ class FullGaussian(Posterior):
         d = self.latent_dim
         loc, log_diagonal, below = parameters.split([d, d, parameters.shape[-1] - 2 * d], dim=-1)
         row, column = torch.tril_indices(d, d, offset=-1, device=parameters.device)
-        lower = torch.diag_embed(scale_of(log_diagonal))
-        lower[..., row, column] = below
-        return MultivariateNormal(loc, lower)
+        scale = scale_of(log_diagonal)
+        unit = torch.eye(d, dtype=loc.dtype, device=loc.device).repeat(*loc.shape[:-1], 1, 1)
+        unit[..., row, column] = below
+        return MultivariateNormal(loc, scale.unsqueeze(-1) * unit)

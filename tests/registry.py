@@ -1,0 +1,318 @@
+"""Tiny instances of every public concrete class, for the contract tests. A new class adds one line here.
+
+``tests/contracts/test_registry.py`` fails if a class of these packages' ``__all__`` is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from tests.supports import DOUBLE, Support, finite, levels, one_hots, plane, simplex
+from unveil import distributions, gradients, likelihoods, models, nets, objectives, posteriors, priors
+from unveil.variables import Batch, Variable
+
+LATENT, CONTEXT = 2, 2
+BINARY, FOUR, REAL = Variable((3,), levels=2), Variable((3,), levels=4), Variable((3,))
+IMAGE, CLASSES = Variable((1, 5, 4), levels=4), Variable((CONTEXT,))
+TINY = partial(nets.MLP, hidden=(6,))
+
+
+class Leaves:
+    """Seeded leaf tensors for the parameters of a distribution, remembered so that gradients can be read off.
+
+    Args:
+        dtype: Their dtype.
+        spread: Their size; large ones make extreme distributions.
+        seed: Where they come from.
+    """
+
+    def __init__(self, dtype: torch.dtype = DOUBLE, spread: float = 0.5, seed: int = 0) -> None:
+        self.dtype, self.spread = dtype, spread
+        self.generator = torch.Generator().manual_seed(seed)
+        self.tensors: list[Tensor] = []
+
+    def real(self, *shape: int) -> Tensor:
+        """Any numbers."""
+        noise = torch.randn(shape, generator=self.generator, dtype=DOUBLE)
+        self.tensors.append((self.spread * noise).to(self.dtype).requires_grad_())
+        return self.tensors[-1]
+
+    def positive(self, *shape: int) -> Tensor:
+        """Positive numbers, within e^-10 and e^10."""
+        return self.real(*shape).clamp(-10, 10).exp()
+
+    def lower(self, *shape: int) -> Tensor:
+        """Lower triangular matrices with a positive diagonal, (\\*shape, d) -> (\\*shape, d, d)."""
+        below = self.real(*shape, shape[-1]).tril(-1)
+        return below + torch.diag_embed(self.positive(*shape))
+
+    def fixed(self, *shape: int) -> Tensor:
+        """Numbers that are no parameter: no gradient is expected to reach them."""
+        return self.real(*shape).detach()
+
+
+class Row(Leaves):
+    """The parameters of one row of a batch that other leaves made.
+
+    Args:
+        leaves: Those of the whole batch.
+        index: The row: an index of the batch axes.
+    """
+
+    def __init__(self, leaves: Leaves, index: object) -> None:
+        super().__init__(leaves.dtype)
+        self.recorded, self.index = iter(leaves.tensors), index
+
+    def real(self, *shape: int) -> Tensor:
+        """The recorded tensor's row; the tensor itself where all rows share it."""
+        recorded = next(self.recorded)
+        self.tensors.append(recorded.detach() if tuple(recorded.shape) == shape else recorded.detach()[self.index])
+        return self.tensors[-1]
+
+
+@dataclass(frozen=True)
+class Density:
+    """A registered distribution.
+
+    Args:
+        make: From leaves and a batch shape to the distribution.
+        support: What it is summed or integrated over.
+        knows: Which of its mean, variance, mode and entropy are defined.
+        shared: Whether it has no batch axes.
+    """
+
+    make: Callable[..., distributions.Distribution]
+    support: Callable[[distributions.Distribution], Support]
+    knows: tuple[str, ...] = ()
+    shared: bool = False
+
+
+ALL = ("mean", "variance", "mode", "entropy")
+OBSERVED = torch.tensor([True, False, True])
+SEEN = torch.zeros(4, 3, dtype=DOUBLE).masked_scatter(OBSERVED, levels(2, 2))
+d = distributions
+DENSITIES: dict[str, Density] = {
+    "Bernoulli": Density(lambda p, *b: d.Bernoulli(p.real(*b, 2)), finite(levels(2, 2)), ALL),
+    "Bernoulli image": Density(lambda p, *b: d.Bernoulli(p.real(*b, 1, 3), 2), finite(levels(2, 1, 3)), ALL),
+    "Binomial": Density(lambda p, *b: d.Binomial(4, p.real(*b, 2)), finite(levels(5, 2)), ("mean", "variance", "mode")),
+    "Categorical": Density(
+        lambda p, *b: d.Categorical(p.real(*b, 2, 3), 1), finite(levels(3, 2)), ("mean", "mode", "entropy")
+    ),
+    "Categorical scalar": Density(
+        lambda p, *b: d.Categorical(p.real(*b, 4)), finite(levels(4)), ("mean", "mode", "entropy")
+    ),
+    "Coded": Density(lambda p, *b: d.Coded(d.Categorical(p.real(*b, 4)), p.real(4, 2)), finite(levels(4))),
+    "DiscretizedLogistic": Density(
+        lambda p, *b: d.DiscretizedLogistic(p.real(*b, 2), p.positive(*b, 2), 4), finite(levels(4, 2)), ("mean", "mode")
+    ),
+    "Masked": Density(lambda p, *b: d.Masked(d.Bernoulli(p.real(*b, 3)), OBSERVED), finite(SEEN, OBSERVED)),
+    "Mixture": Density(
+        lambda p, *b: d.Mixture(p.real(3), d.Normal(p.real(3, 2), p.positive(3, 2))), plane, ("mean", "variance"), True
+    ),
+    "Mixture of full": Density(
+        lambda p, *b: d.Mixture(p.real(3), d.MultivariateNormal(p.real(3, 2), p.lower(3, 2))),
+        plane,
+        ("mean", "variance"),
+        True,
+    ),
+    "MultivariateNormal": Density(lambda p, *b: d.MultivariateNormal(p.real(*b, 2), p.lower(*b, 2)), plane, ALL),
+    "Normal": Density(lambda p, *b: d.Normal(p.real(*b, 2), p.positive(*b, 2)), plane, ALL),
+    "OneHotCategorical": Density(
+        lambda p, *b: d.OneHotCategorical(p.real(*b, 2, 3), 1), finite(one_hots(3, 2)), ("mean", "mode", "entropy")
+    ),
+    "Quantized": Density(lambda p, *b: d.Quantized(p.real(*b, 2), p.fixed(4, 2)), finite(levels(4)), ("entropy",)),
+    "RelaxedOneHot": Density(lambda p, *b: d.RelaxedOneHot(p.real(*b, 3), 0.7), simplex),
+}
+
+LAYERS = {
+    "Dense": partial(nets.Dense, 3, 4),
+    "Dense tanh": partial(nets.Dense, 3, 4, tanh=True),
+    "GatedDense": partial(nets.GatedDense, 3, 4),
+}
+NETS = {
+    "ConvDecoder": partial(nets.ConvDecoder, (3,), (1, 5, 4), CONTEXT, channels=(4, 3)),
+    "ConvDecoder of levels": partial(nets.ConvDecoder, (3,), (2, 3, 7, 2), CONTEXT, channels=(4, 3)),
+    "ConvEncoder": partial(nets.ConvEncoder, (2, 5, 7), (2, 3), CONTEXT, channels=(3, 4)),
+    "GatedMLP": partial(nets.GatedMLP, (2, 3), (2, 2), CONTEXT, hidden=(5, 4)),
+    "MLP": partial(nets.MLP, (2, 3), (2, 2), CONTEXT, hidden=(8, 6)),
+    "MLP linear": partial(nets.MLP, (), (2,), CONTEXT, hidden=()),
+}
+STANDARDIZERS = {
+    "Standardize": partial(nets.Standardize, REAL.shape),
+    "Standardize image": partial(nets.Standardize, IMAGE.shape),
+}
+PRIORS = {
+    "ConditionalGaussian": partial(priors.ConditionalGaussian, net=TINY),
+    "MixtureOfGaussians": partial(priors.MixtureOfGaussians, components=3),
+    "StandardNormal": priors.StandardNormal,
+    "VampPrior": partial(priors.VampPrior, components=3),
+    "VampPrior weighted": partial(priors.VampPrior, components=3, weighted=True),
+}
+CONDITIONAL = {"ConditionalGaussian"}
+"""The priors that need a context (those of pseudo-inputs refuse one)."""
+POSTERIORS = {
+    "DiagonalGaussian": posteriors.DiagonalGaussian,
+    "DiagonalGaussian clamped": partial(posteriors.DiagonalGaussian, log_variance=(-6.0, 2.0)),
+    "FullGaussian": posteriors.FullGaussian,
+}
+LIKELIHOODS = {
+    "Bernoulli": (likelihoods.Bernoulli, BINARY),
+    "Binomial": (likelihoods.Binomial, FOUR),
+    "Categorical": (likelihoods.Categorical, FOUR),
+    "Categorical image": (likelihoods.Categorical, IMAGE),
+    "DiscretizedLogistic": (likelihoods.DiscretizedLogistic, FOUR),
+    "FixedGaussian": (partial(likelihoods.FixedGaussian, scale=0.7), REAL),
+    "LearnedGaussian": (likelihoods.LearnedGaussian, REAL),
+    "OptimalGaussian": (likelihoods.OptimalGaussian, REAL),
+    "OptimalGaussian scalar": (likelihoods.OptimalGaussian, Variable(())),
+}
+SCHEDULES = {
+    "Constant": partial(objectives.Constant, 0.5),
+    "Cosine": objectives.Cosine,
+    "Cyclical": objectives.Cyclical,
+    "Linear": partial(objectives.Linear, 0.25, 1.0),
+}
+OBJECTIVES = {
+    "BetaELBO": lambda: objectives.BetaELBO(objectives.Linear(0.5)),
+    "BetaELBO sampled": partial(objectives.BetaELBO, 2.0, 2, closed_form=False),
+    "ELBO": objectives.ELBO,
+    "ELBO sampled": partial(objectives.ELBO, 2, closed_form=False),
+    "FreeBits": partial(objectives.FreeBits, 0.05, particles=2),
+    "FreeBits whole": partial(objectives.FreeBits, 0.05, per_dimension=False),
+    "Hybrid": partial(objectives.Hybrid, 0.3, 2),
+    "IWAE": partial(objectives.IWAE, 3),
+    "IWAE of one": partial(objectives.IWAE, 1),
+}
+GRADIENTS = {
+    "DReG": gradients.DReG,
+    "Pathwise": gradients.Pathwise,
+    "RelaxedPathwise": gradients.RelaxedPathwise,
+    "StickingTheLanding": gradients.StickingTheLanding,
+}
+MODELS = {
+    "CVAE": partial(models.CVAE, BINARY, CLASSES, LATENT, PRIORS["ConditionalGaussian"], encoder=TINY, decoder=TINY),
+    "GSNN": partial(models.GSNN, REAL, CLASSES, LATENT, PRIORS["ConditionalGaussian"], decoder=TINY),
+    "VAE": partial(models.VAE, FOUR, None, LATENT, encoder=TINY, decoder=TINY),
+    "VAE in a context": partial(models.VAE, REAL, CLASSES, LATENT, encoder=TINY, decoder=TINY),
+    "VAE of images": partial(models.VAE, Variable((1, 33, 33)), None, LATENT),
+}
+SOURCES = {
+    "Enumerate": lambda g: models.Enumerate({"z": 3}),
+    "Given": lambda g: models.Given({"z": torch.zeros(3, 1, LATENT)}),
+    "Mode": lambda g: models.Mode(3, g),
+    "PerVariable": lambda g: models.PerVariable({"z": models.Posterior(3, g)}, models.Prior(3, g)),
+    "Posterior": lambda g: models.Posterior(3, g, pathwise=True),
+    "Prior": lambda g: models.Prior(3, g),
+    "Relaxed": lambda g: models.Relaxed(0.5, 3, g),
+    "Tempered": lambda g: models.Tempered(0.5, 3, g),
+}
+MODULES: dict[str, dict[str, Callable[[], nn.Module]]] = {
+    "layers": LAYERS,
+    "nets": NETS,
+    "standardizers": STANDARDIZERS,
+    "priors": {
+        name: partial(make, LATENT, CONTEXT if name in CONDITIONAL else 0, REAL) for name, make in PRIORS.items()
+    },
+    "posteriors": {name: partial(make, REAL, LATENT, CONTEXT, TINY) for name, make in POSTERIORS.items()},
+    "likelihoods": {name: partial(make, x, LATENT, CONTEXT, TINY) for name, (make, x) in LIKELIHOODS.items()},
+    "schedules": SCHEDULES,
+    "objectives": OBJECTIVES,
+    "gradients": GRADIENTS,
+    "models": MODELS,
+}
+"""Every registered module by concept: what makes one."""
+RECORDS = {"Conditioned", "RowGenerators", "Step", "Term", "Trace", "Visit"}
+"""Records and the noise streams: no parameters and no variants; the tests of what makes them cover them."""
+
+
+def modules(*concepts: str) -> list[tuple[str, str]]:
+    """(concept, name) of every registered module of these concepts, of all without any."""
+    return [(concept, name) for concept in concepts or MODULES for name in MODULES[concept]]
+
+
+def make(concept: str, name: str, dtype: torch.dtype = DOUBLE, seed: int = 0) -> nn.Module:
+    """A registered module of that dtype, its parameters away from where they start (a zero weight blocks gradients)."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        module = MODULES[concept][name]().to(dtype)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            size = 0.3 / max(parameter[0].numel() if parameter.dim() else 1, 1) ** 0.5
+            parameter += size * torch.randn(parameter.shape, generator=generator, dtype=DOUBLE).to(dtype)
+    return module
+
+
+def data(x: Variable, rows: int = 6, dtype: torch.dtype = DOUBLE, seed: int = 0) -> Tensor:
+    """Random observations of a variable, (rows, \\*shape)."""
+    generator = torch.Generator().manual_seed(seed)
+    if x.levels is None:
+        return (1 + 3 * torch.randn((rows, *x.shape), generator=generator, dtype=DOUBLE)).to(dtype)
+    return torch.randint(x.levels, (rows, *x.shape), generator=generator).to(dtype)
+
+
+def noise(*shape: int, dtype: torch.dtype = DOUBLE, seed: int = 1) -> Tensor:
+    """Standard normal numbers."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=DOUBLE).to(dtype)
+
+
+def batch(model: models.Model, rows: int = 6, dtype: torch.dtype = DOUBLE) -> Batch:
+    """A batch for that model, with a context where it wants one."""
+    return Batch(x=data(model.x, rows, dtype), context=noise(rows, CONTEXT, dtype=dtype) if model.context else None)
+
+
+def pseudo_posterior(u: Tensor) -> distributions.Normal:
+    """A posterior to hand to priors that are mixtures of it."""
+    return distributions.Normal(u.flatten(1)[:, :LATENT].tanh(), 0.5 + u.flatten(1)[:, -LATENT:].sigmoid())
+
+
+def run(concept: str, module: nn.Module, dtype: torch.dtype = DOUBLE, extreme: float = 1.0) -> Tensor:
+    """What the module computes from fixed inputs of that dtype, differentiable in its parameters.
+
+    Args:
+        concept: The key of :data:`MODULES`.
+        module: One of that concept.
+        dtype: That of the inputs.
+        extreme: What real inputs are multiplied by.
+    """
+    generator = torch.Generator().manual_seed(0)
+    z, c = extreme * noise(6, LATENT, dtype=dtype), extreme * noise(6, CONTEXT, dtype=dtype, seed=2)
+    if concept == "layers":
+        return module(extreme * noise(6, 3, dtype=dtype))
+    if concept == "nets":
+        return module(extreme * noise(6, *module.in_shape, dtype=dtype), c)
+    if concept == "standardizers":
+        return module(extreme * noise(6, *module.mean.shape, dtype=dtype))
+    if concept == "priors":
+        return module(context=c if module.context else None, posterior=pseudo_posterior).log_prob(z)
+    if concept == "posteriors":
+        q = module(extreme * data(REAL, dtype=dtype), c)
+        return q.log_prob(q.rsample((), generator).detach())
+    if concept == "likelihoods":
+        return module(z, c).log_prob(data(module.x, dtype=dtype))
+    if concept == "schedules":
+        return module()
+    model = module if concept == "models" else make("models", "VAE in a context", dtype)
+    if concept in ("models", "objectives"):
+        particles = module.particles if concept == "objectives" else 2
+        z = noise(particles, 6, LATENT, dtype=dtype)
+        trace = model.trace(batch(model, dtype=dtype), models.Given({"z": z}, scores="pq"))
+        if concept == "models":
+            return trace.log_joint + trace.log_w
+        return module(*[trace for _ in module.sources(generator, pathwise=True)])
+    objective = next(made for made in (objectives.ELBO(), objectives.IWAE(1)) if accepts(module, made))
+    return module(model, objective, batch(model, dtype=dtype), generator).loss
+
+
+def accepts(gradient: gradients.Gradient, objective: objectives.Objective) -> bool:
+    """Whether the estimator is one for that objective."""
+    try:
+        gradient.check(objective)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,103 @@
+"""What densities are summed or integrated over: all values of finite supports, grids on the plane and the simplex."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.distributions import Distribution
+
+DOUBLE = torch.float64
+
+
+@dataclass(frozen=True)
+class Support:
+    """Values that a density is summed over, with the measure of each.
+
+    Args:
+        values: What ``log_prob`` takes, (n, \\*event).
+        log_measure: The log of the measure that each value stands for, (n,); zero where the values are all there are.
+        cell: The number of the cell that values (..., \\*event) fall into: the bins of a chi-square test.
+    """
+
+    values: Tensor
+    log_measure: Tensor
+    cell: Callable[[Tensor], Tensor]
+
+    def log_mass(self, distribution: Distribution) -> Tensor:
+        """The log-probability of what each value stands for, (n,)."""
+        return distribution.log_prob(self.values.to(_dtype(distribution))).double() + self.log_measure
+
+    def expectation(self, distribution: Distribution, function: Callable[[Tensor], Tensor]) -> Tensor:
+        """sum over values of probability times function(value)."""
+        return torch.tensordot(self.log_mass(distribution).exp(), function(self.values).to(DOUBLE), dims=1)
+
+
+def finite(values: Tensor, compared: Tensor | None = None) -> Callable[[Distribution], Support]:
+    """All values of a finite support; ``compared`` says which entries tell two values apart."""
+
+    def support(distribution: Distribution) -> Support:
+        def cell(drawn: Tensor) -> Tensor:
+            same = (drawn.unsqueeze(drawn.dim() - values.dim() + 1) == values) | (
+                torch.zeros(values.shape[1:], dtype=torch.bool) if compared is None else ~compared
+            )
+            same = same.flatten(drawn.dim() - values.dim() + 2).all(-1) if values.dim() > 1 else same
+            assert same.any(-1).all(), "a draw lies outside the support"
+            return same.double().argmax(-1)
+
+        return Support(values, torch.zeros(len(values), dtype=DOUBLE), cell)
+
+    return support
+
+
+def levels(count: int, *shape: int) -> Tensor:
+    """Every tensor of that shape with entries 0, ..., count - 1: (count ** entries, \\*shape)."""
+    entries = math.prod(shape)
+    grid = torch.cartesian_prod(*[torch.arange(count, dtype=DOUBLE)] * entries)
+    return grid.reshape(-1, *shape)
+
+
+def one_hots(count: int, variables: int) -> Tensor:
+    """Every way to set that many one-hot vectors, (count ** variables, variables, count)."""
+    return F.one_hot(levels(count, variables).long(), count).to(DOUBLE)
+
+
+def plane(distribution: Distribution, points: int = 600, reach: float = 12.0) -> Support:
+    """Midpoints of a grid over mean +- 12 standard deviations of a distribution on the plane."""
+    mean, scale = distribution.mean.detach().double(), distribution.variance.detach().double().sqrt()
+    axis = ((torch.arange(points, dtype=DOUBLE) + 0.5) / points * 2 - 1) * reach
+    values = mean + scale * torch.cartesian_prod(axis, axis)
+    measure = (2 * reach / points) ** 2 * scale.prod()
+
+    def cell(value: Tensor) -> Tensor:
+        return _bins((value.double() - mean) / scale, low=-2.4, width=0.8, count=6)
+
+    return Support(values, measure.log().expand(len(values)), cell)
+
+
+def simplex(distribution: Distribution, points: int = 768, reach: float = 48.0) -> Support:
+    """A grid over (log y_1 / y_3, log y_2 / y_3), the measure that of (y_1, y_2): dy_1 dy_2 = y_1 y_2 y_3 da db."""
+    axis = ((torch.arange(points, dtype=DOUBLE) + 0.5) / points * 2 - 1) * reach
+    logits = F.pad(torch.cartesian_prod(axis, axis), (0, 1))
+    log_y = logits.log_softmax(-1)
+
+    def cell(value: Tensor) -> Tensor:
+        log_value = value.double().log()
+        return _bins(log_value[..., :2] - log_value[..., 2:], low=-6.0, width=2.0, count=6)
+
+    return Support(log_y.exp(), 2 * math.log(2 * reach / points) + log_y.sum(-1), cell)
+
+
+def _bins(value: Tensor, low: float, width: float, count: int) -> Tensor:
+    """The number of the square that a point (..., 2) lies in, with everything beyond the edges in edge squares."""
+    row, column = ((value - low) / width).floor().clamp(-1, count).long().unbind(-1)
+    return (row + 1) * (count + 2) + column + 1
+
+
+def _dtype(distribution: Distribution) -> torch.dtype:
+    tensors = [value for value in vars(distribution).values() if isinstance(value, Tensor)]
+    return next((value.dtype for value in tensors if value.is_floating_point()), DOUBLE)

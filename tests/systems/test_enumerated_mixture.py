@@ -1,0 +1,170 @@
+"""A mixture whose component is enumerated: EM in three lines, since the source is the E-step."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.distributions import Categorical as Reference
+from torch.distributions import Independent, MixtureSameFamily
+from torch.distributions import Normal as ReferenceNormal
+
+from tests.agreement import assert_mean
+from tests.systems.fitting import fit
+from unveil.distributions import Categorical, Generator, Normal
+from unveil.gradients import Pathwise
+from unveil.models import Enumerate, Model, Posterior, Source, Trace, Visit
+from unveil.objectives import ELBO, IWAE
+from unveil.variables import Batch
+
+COMPONENTS = 3
+
+
+class Mixture(Model):
+    """p(z) p(x | z), with neither a posterior nor a net."""
+
+    def __init__(self, components: int, features: int) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(torch.randn(components))
+        self.loc = nn.Parameter(torch.randn(components, features))
+        self.log_scale = nn.Parameter(torch.zeros(components, features))
+
+    def walk(self, visit: Visit, batch: Batch) -> None:
+        z = visit("z", p=lambda: Categorical(self.logits))
+        visit("x", p=lambda: Normal(self.loc[z], self.log_scale[z].exp()), value=batch["x"])
+
+
+class Grid(Model):
+    """Two enumerated variables, the second given the first."""
+
+    latents = ("row", "column")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.row, self.column = nn.Parameter(torch.randn(2)), nn.Parameter(torch.randn(2, 3))
+        self.loc = nn.Parameter(torch.randn(2, 3, 2))
+
+    def walk(self, visit: Visit, batch: Batch) -> None:
+        row = visit("row", p=lambda: Categorical(self.row))
+        column = visit("column", p=lambda: Categorical(self.column[row]))
+        visit("x", p=lambda: Normal(self.loc[row, column], torch.ones(2)), value=batch["x"])
+
+
+@pytest.fixture
+def x() -> Tensor:
+    centres = torch.tensor([[3.0, 0.0], [-1.0, 2.0], [-1.0, -3.0]])
+    return centres[torch.randint(3, (300,))] + torch.randn(300, 2)
+
+
+@pytest.fixture
+def model() -> Mixture:
+    return Mixture(COMPONENTS, 2)
+
+
+def log_evidence(model: Mixture, x: Tensor) -> Tensor:
+    components = Independent(ReferenceNormal(model.loc, model.log_scale.exp()), 1)
+    return MixtureSameFamily(Reference(logits=model.logits), components).log_prob(x)
+
+
+@torch.no_grad()
+def maximize(model: Mixture, trace: Trace) -> None:
+    """The closed-form M-step, given the particles' weights."""
+    r, x = trace.log_weight.exp(), trace["x"].value  # (K, B), (B, d)
+    share = r.sum(1, keepdim=True)
+    loc = r @ x / share
+    model.logits.copy_(share.squeeze(1).log())
+    model.loc.copy_(loc)
+    model.log_scale.copy_(0.5 * (r @ x.square() / share - loc.square()).log())
+
+
+def test_every_particle_has_the_exact_evidence_and_the_exact_responsibility(model, x):
+    trace = model.trace(x, Enumerate({"z": COMPONENTS}))
+    exact = log_evidence(model, x)
+    assert torch.allclose(trace.log_w, exact.expand(COMPONENTS, 300))
+    assert torch.allclose(ELBO()(trace), exact)
+    assert torch.allclose(IWAE(COMPONENTS)(trace), exact)
+    joint = model.logits.log_softmax(0)[:, None] + Normal(model.loc[:, None], model.log_scale[:, None].exp()).log_prob(
+        x
+    )
+    assert torch.allclose(trace.log_weight, joint.log_softmax(0))
+    assert torch.allclose(trace["z"].log_q, joint.log_softmax(0))
+
+
+def test_gradient_of_the_enumerated_bound_is_that_of_the_evidence(model, x):
+    bound = ELBO()(model.trace(x, Enumerate({"z": COMPONENTS}))).mean()
+    parameters = list(model.parameters())
+    found = torch.autograd.grad(bound, parameters)
+    expected = torch.autograd.grad(log_evidence(model, x).mean(), parameters)
+    assert all(torch.allclose(a, b) for a, b in zip(found, expected, strict=True))
+
+
+class Exact(ELBO):
+    """The bound under the exact posterior, which is the evidence."""
+
+    def sources(self, generator: Generator, *, pathwise: bool) -> tuple[Source, ...]:
+        return (Enumerate({"z": COMPONENTS}),)
+
+
+def test_evidence_is_an_objective_like_any_other(model, x, generator):
+    before = log_evidence(model, x).mean()
+    step = Pathwise()(model, Exact(), Batch(x), generator)
+    assert torch.allclose(step.value, log_evidence(model, x))
+    fit(model, Batch(x), generator, Exact(), steps=100, lr=0.1)
+    assert log_evidence(model, x).mean() > before + 1.0
+
+
+def test_enumeration_follows_the_model_to_its_device(model):
+    trace = model.to("meta").trace(torch.zeros(5, 2, device="meta"), Enumerate({"z": COMPONENTS}))
+    assert {trace["z"].value.device, trace.log_w.device} == {torch.device("meta")}
+
+
+def test_em_raises_the_evidence_at_every_iteration_to_a_stationary_point(model, x):
+    evidence = []
+    for _ in range(60):
+        trace = model.trace(x, Enumerate({"z": COMPONENTS}))
+        evidence.append(ELBO()(trace).mean().item())
+        maximize(model, trace)
+    assert all(later > earlier - 1e-12 for earlier, later in pairwise(evidence))
+    assert evidence[-1] > evidence[0] + 1.0
+    gradients = torch.autograd.grad(log_evidence(model, x).mean(), list(model.parameters()))
+    assert all(gradient.abs().max() < 1e-3 for gradient in gradients)
+
+
+def test_draws_from_the_prior_estimate_the_same_evidence(model, x, generator):
+    trace = model.trace(x[:10], Posterior(20_000, generator))
+    assert_mean((trace.log_w - log_evidence(model, x[:10])).exp(), 1.0)
+
+
+def test_samples_are_of_the_mixture(model, generator):
+    samples = model.sample(20_000, generator=generator)
+    assert_mean(samples, model.logits.softmax(0) @ model.loc)
+    second = model.loc.square() + (2 * model.log_scale).exp()
+    assert_mean(samples.square(), model.logits.softmax(0) @ second)
+
+
+def test_two_enumerated_variables_give_the_exact_evidence_by_the_chain_rule(x):
+    model = Grid()
+    trace = model.trace(x, Enumerate({"row": 2, "column": 3}))
+    prior = model.row.log_softmax(0)[:, None] + model.column.log_softmax(1)
+    joint = prior[..., None] + Normal(model.loc[:, :, None], torch.ones(2)).log_prob(x)
+    exact = joint.logsumexp((0, 1))
+    assert torch.allclose(trace.log_w, exact.expand(6, 300))
+    assert torch.allclose(ELBO()(trace), exact)
+    assert torch.allclose(trace.log_weight, joint.reshape(6, 300) - exact)
+    rows = (joint - exact).logsumexp(1)
+    assert torch.allclose(trace["row"].log_q.reshape(2, 3, 300), rows[:, None].expand(2, 3, 300))
+    assert torch.allclose(trace["row"].log_q + trace["column"].log_q, trace.log_weight)
+
+
+def test_variable_that_is_not_enumerated_is_named(x):
+    with pytest.raises(ValueError, match="'column'"):
+        Grid().trace(x, Enumerate({"row": 2}))
+
+
+def test_expectations_are_weighted_by_the_posterior(model, x):
+    trace = model.trace(x, Enumerate({"z": COMPONENTS}))
+    r = trace.log_weight.exp()
+    assert torch.allclose(trace.expectation(trace["x"].log_p), (r * trace["x"].log_p).sum(0))
+    assert torch.allclose(trace.expectation(trace.distortion + trace.rate()), -log_evidence(model, x))
