@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -95,7 +96,7 @@ class Batch:
                 return {name: function(tensor) for name, tensor in value.items()}
             return None if value is None else function(value)
 
-        fields = {name: each(getattr(self, name)) for name in ("x", "context", "mask", "index")}
+        fields: dict[str, Any] = {name: each(getattr(self, name)) for name in ("x", "context", "mask", "index")}
         empty = all(value is None for value in fields.values())
         return Batch(**fields, size=self.size if empty else 0)
 

@@ -12,7 +12,7 @@ MODELS = PARTS | {"priors", "likelihoods", "posteriors", "models"}
 ALLOWED = {
     "variables": set(),
     "config": {"variables"},
-    "parts": {"config"},
+    "parts": {"config", "variables"},
     "distributions": set(),
     "nets": BASE,
     "priors": PARTS,
@@ -41,7 +41,7 @@ def imported(file: Path) -> set[str]:
         names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom) and node.module == "unveil":
             names += [f"unveil.{alias.name}" for alias in node.names]
-        found |= {name.split(".")[1] for name in names if name.startswith("unveil.")}
+        found |= {name.split(".")[1] for name in names if name.startswith("unveil.") and "__" not in name}
         pending.extend(ast.iter_child_nodes(node))
     return found
 

@@ -7,11 +7,11 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
-from unveil.cli.errors import UsageError, near
+from unveil.cli.errors import CommandError, UsageError, near
 from unveil.cli.helping import PAGES, USAGE, page
 from unveil.cli.screen import say
 
-WRONG, FAILED, INTERRUPTED = 2, 1, 130
+FAILED, INTERRUPTED = 1, 130
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -21,20 +21,17 @@ def main(words: Sequence[str] | None = None) -> int:
         words: The words after ``unveil``; the process's own by default.
 
     Returns:
-        The exit status: 0, 1 where training broke down, 2 for a mistake of the user's, 130 for an interruption.
+        The exit status: 0, 1 where numbers broke down, 2 for a mistake of the user's, 130 for an interruption.
     """
     words = list(sys.argv[1:] if words is None else words)
     try:
         return run(words)
-    except UsageError as error:
+    except CommandError as error:
         say(f"unveil: {error}", file=sys.stderr)
-        return WRONG
+        return error.status
     except KeyboardInterrupt:
         say("\nunveil: interrupted", file=sys.stderr)
         return INTERRUPTED
-    except ArithmeticError as error:  # a loss or weights that are not finite
-        say(f"unveil: {error}", file=sys.stderr)
-        return FAILED
     except BrokenPipeError:  # the reader of our output went away
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
         return FAILED

@@ -48,10 +48,14 @@ def read_config(path: str | Path) -> Settings:
 
 def config_text(settings: Mapping[str, Any], notes: Iterable[str] = ()) -> str:
     """Settings as YAML, a line each, under notes for whoever reads it."""
-    lines = [f"# {note}\n" for note in notes]
-    for key, value in settings.items():
-        lines.append(yaml.safe_dump({key: value}, default_flow_style=None, width=10**9, allow_unicode=True))
-    return "".join(lines)
+    lines = [f"# {note}" for note in notes] + [f"{key}: {one_line(value)}" for key, value in settings.items()]
+    return "\n".join(lines) + "\n"
+
+
+def one_line(value: Any) -> str:
+    """Plain data as one line of YAML."""
+    text: str = yaml.safe_dump(value, default_flow_style=True, width=10**9, allow_unicode=True)
+    return text.removesuffix("...\n").strip()
 
 
 def write_config(path: Path, text: str) -> None:

@@ -11,15 +11,24 @@ ASSIGNMENT = re.compile(r"\b([a-z_]+)=('[^']*'|\d[\w.]*|True|False)")
 ARGUMENT = re.compile(r"([a-z_]+):")
 
 
-class UsageError(Exception):
+class CommandError(Exception):
+    """A command can't go on; the message says why, and what to do."""
+
+    status = 1
+    """The exit status."""
+
+
+class UsageError(CommandError):
     """What the user asked for can't be done; the message says what to do instead."""
 
+    status = 2
 
-def near(word: str, words: Iterable[str]) -> str:
-    """``"; did you mean VampPrior?"`` where a word is close, nothing otherwise."""
+
+def near(word: str, words: Iterable[str], prefix: str = "") -> str:
+    """``"; did you mean VampPrior?"`` where a word is close, nothing otherwise; with a prefix such as ``--``."""
     lower = {known.lower(): known for known in words}
-    close = get_close_matches(word.lower(), lower, 1, 0.5)
-    return f"; did you mean {lower[close[0]]}?" if close else ""
+    close = get_close_matches(word.lower(), lower, 1, 0.55)
+    return f"; did you mean {prefix}{lower[close[0]]}?" if close else ""
 
 
 def at_least_one(**counts: int | None) -> None:
@@ -33,27 +42,41 @@ def at_least_one(**counts: int | None) -> None:
             raise UsageError(f"--{name}: expected at least 1, got {count}")
 
 
-def spoken(message: str, keys: Iterable[str] = ()) -> str:
-    """A message of the library in the words of the command line: arguments become flags.
+def flag_of(name: str, keys: Iterable[str]) -> str | None:
+    """The flag of an argument: ``--model.latent_dim`` for ``latent_dim``; None unless exactly one setting ends so."""
+    keys = list(keys)
+    found = [name] if name in keys else [key for key in keys if key.endswith(f".{name}")]
+    return f"--{found[0]}" if len(found) == 1 else None
+
+
+def in_flags(text: str, keys: Iterable[str]) -> str:
+    """A sentence of the library in which ``context='label'`` becomes ``--context label``.
 
     Args:
-        message: ``"latent_dim: expected ..."`` or ``"..., pass context='label'"``.
-        keys: The settings that there are, such as ``model.latent_dim``; a name that several end in stays as it is.
+        text: The sentence.
+        keys: The settings that there are, such as ``model.latent_dim``.
     """
     keys = list(keys)
 
-    def flag(name: str) -> str | None:
-        found = [name] if name in keys else [key for key in keys if key.endswith(f".{name}")]
-        return f"--{found[0]}" if len(found) == 1 else None
-
     def assigned(match: re.Match[str]) -> str:
-        name, value = flag(match[1]), match[2].strip("'").replace("True", "").replace("False", "false")
-        return f"{name} {value}".strip() if name else match[0]
+        flag, value = flag_of(match[1], keys), match[2].strip("'").replace("True", "").replace("False", "false")
+        return f"{flag} {value}".strip() if flag else match[0]
 
-    message = ASSIGNMENT.sub(assigned, message)
+    return ASSIGNMENT.sub(assigned, text)
+
+
+def spoken(message: str, keys: Iterable[str] = ()) -> str:
+    """An error's message in the words of the command line: the argument that it begins with becomes a flag, too.
+
+    Args:
+        message: ``"latent_dim: expected ..."``.
+        keys: The settings that there are.
+    """
+    keys = list(keys)
+    message = in_flags(message, keys)
     start = ARGUMENT.match(message)
-    name = flag(start[1]) if start else None
-    return f"{name}{message[start.end() - 1 :]}" if start and name else message
+    flag = flag_of(start[1], keys) if start else None
+    return f"{flag}{message[start.end() - 1 :]}" if start and flag else message
 
 
 @contextmanager
@@ -69,3 +92,18 @@ def user_errors(keys: Iterable[str] = ()) -> Iterator[None]:
         raise UsageError(spoken(str(error), keys)) from error
     except PermissionError as error:
         raise UsageError(f"{error.filename}: {error.strerror}; choose a place that you may write to") from error
+
+
+@contextmanager
+def breakdowns(keys: Iterable[str] = ()) -> Iterator[None]:
+    """Turn numbers that are not finite into a :class:`CommandError`.
+
+    Args:
+        keys: The settings that there are.
+    """
+    from unveil.training import NonFiniteError
+
+    try:
+        yield
+    except (NonFiniteError, FloatingPointError) as error:
+        raise CommandError(spoken(str(error), keys)) from error

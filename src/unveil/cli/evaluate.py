@@ -9,19 +9,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unveil.cli.configuration import CONFIG, merge, read_config
-from unveil.cli.errors import UsageError, at_least_one, spoken, user_errors
+from unveil.cli.errors import UsageError, at_least_one, breakdowns, in_flags, user_errors
 from unveil.cli.helping import POSITIONAL
 from unveil.cli.line import Settings, read
-from unveil.cli.options import DataOptions, EvaluateOptions
+from unveil.cli.loaded import flag, loaded, require_run
+from unveil.cli.options import DataOptions, EvaluateOptions, FitOptions
+from unveil.cli.progress import progress
 from unveil.cli.screen import block, described_model
 
 if TYPE_CHECKING:
-    from unveil.data import Data
+    from unveil.data import Data, Split
     from unveil.evaluation import Evaluation
     from unveil.models import Model
 
 OF_THE_SOURCE = ("validation", "test", "split_seed")
 """How one source of data is split says nothing about another one."""
+DRAWS, FEWEST_PARTICLES, MOST_PARTICLES = 1_000_000, 100, 1000
+"""Where nobody says: as many draws in all, and per row at least and at most these."""
 
 
 def evaluate(words: list[str]) -> int:
@@ -31,69 +35,81 @@ def evaluate(words: list[str]) -> int:
         The exit status.
     """
     line = read(words, EvaluateOptions, POSITIONAL["evaluate"])
+    require_run(line)
     from unveil.cli.resolve import Resolved
 
     settings = with_the_runs_data(line)
-    resolved = Resolved(EvaluateOptions, settings, "--{}".format, trust=bool(line.get("trust")))
+    resolved = Resolved(EvaluateOptions, settings, flag, trust=bool(line.get("trust")))
     options = resolved.options(EvaluateOptions)
     at_least_one(particles=options.particles, limit=options.limit)
-    with redirect_stdout(sys.stderr):
+    with redirect_stdout(sys.stderr):  # whatever else is printed, standard output holds the result alone
         evaluation, heading = judged(options, resolved.config)
-    if options.json:
-        print(json.dumps(evaluation.to_dict(), indent=2))
-    else:
-        print(f"{heading}\n\n{evaluation}")
+    print(json.dumps(evaluation.to_dict(), indent=2) if options.json else f"{heading}\n\n{evaluation}")
     return 0
 
 
 def with_the_runs_data(line: Settings) -> Settings:
     """The settings, with the run's own data where none is named."""
-    file = configuration_of(str(line.get("run", "")))
+    run = Path(str(line.get("run", "")))
+    file = (run if run.is_dir() else run.parent) / CONFIG
     own = read_config(file) if file.is_file() else {}
     own = {key: own[key] for key in DataOptions.__dataclass_fields__ if key in own}
     if "data" in line:
         own = {key: value for key, value in own.items() if key not in OF_THE_SOURCE}
-    if "data" not in own | line and "run" in line and Path(str(line["run"])).exists():
-        raise UsageError(f"--data: expected the data to judge by, since there is no {file}")
     return merge(own, line)
-
-
-def configuration_of(run: str) -> Path:
-    """The configuration that belongs to a run's folder, or to a file of weights."""
-    return (Path(run) if Path(run).is_dir() else Path(run).parent) / CONFIG
 
 
 def judged(options: EvaluateOptions, config: dict[str, object]) -> tuple[Evaluation, str]:
     """The evaluation, and what was evaluated."""
-    from unveil.evaluation import evaluate as judge
-    from unveil.training.fit import check_fits
-
     with user_errors(config):
-        model = loaded(options)
+        model = loaded(options.run, options.device, trust=options.trust)
+        if not options.data:
+            raise UsageError(f"--data: expected the data to judge by, since there is no {CONFIG} beside {options.run}")
         data = options.load()
-        check_fits(model, data)
+        refuse_misfit(model, data)
         name = options.split or judging_split(data)
-        split = data.split(name).to(model.device)
-    with user_errors(config):
-        evaluation = judge(
-            model, split, particles=options.particles, limit=options.limit, seed=options.seed, progress=True
-        )
-    lines = [block("Data", [spoken(note, config) for note in data.describe()]), block("Model", described_model(model, {}))]
-    return evaluation, "\n".join([*lines, block("Rows", [f"{name}, {len(split):,}"])])
+        split = data.split(name)
+    evaluation = judge(model, split, options)
+    told = [
+        block("Data", [in_flags(note, config) for note in data.describe()]),
+        block("Model", described_model(model)),
+        block("On", [f"the {len(split):,} {name} rows"]),
+    ]
+    return evaluation, "\n".join(told)
 
 
-def loaded(options: EvaluateOptions) -> Model:
-    """The model, on the device that was asked for."""
-    from unveil.models import load
-    from unveil.training.settings import find_device
+def refuse_misfit(model: Model, data: Data) -> None:
+    """Refuse data of another kind than the model was made for.
 
-    device = find_device(options.device)
-    return load(options.run, trust=options.trust).to(device)
+    Raises:
+        UsageError: Saying what the model was made for.
+    """
+    if model.x is not None and model.x != data.variable:
+        raise UsageError(f"--data: expected data of {model.x}, which the model was made for, got {data.variable}")
+    if model.context is not None and model.context != data.context:
+        got = data.context or "none; add --context label"
+        raise UsageError(f"--context: expected a context of {model.context}, which the model was made for, got {got}")
 
 
 def judging_split(data: Data) -> str:
     """The rows that judge: test, validation where there are none, and training rows where there is nothing else."""
     return next(name for name in ("test", "validation", "train") if name in data.splits)
+
+
+def judge(model: Model, split: Split, options: EvaluateOptions | FitOptions) -> Evaluation:
+    """Evaluate a model on some rows, on its device, with progress.
+
+    Raises:
+        CommandError: If a number is not finite.
+    """
+    from unveil.evaluation import evaluate
+
+    rows = min(len(split), options.limit or len(split))
+    particles = options.particles or min(MOST_PARTICLES, max(FEWEST_PARTICLES, DRAWS // rows))
+    with breakdowns(), progress() as bar:
+        return evaluate(
+            model, split.to(model.device), particles=particles, limit=options.limit, seed=options.seed, progress=bar
+        )
 
 
 def write_evaluation(path: Path, evaluation: Evaluation) -> None:

@@ -34,7 +34,7 @@ def read(words: Sequence[str], record: type, positional: str | None = None) -> S
         word = rest.pop(0)
         if not _is_flag(word):
             if positional is None or positional in found:
-                raise UsageError(f"unexpected word {word!r}{near(f'--{word}', (f'--{name}' for name in hints))}")
+                raise UsageError(f"unexpected word {word!r}{near(word, hints, '--')}")
             found[positional] = word
             continue
         key, equals, value = (SHORT.get(word) or word.removeprefix("--")).partition("=")

@@ -6,7 +6,7 @@ Nothing here imports torch: annotations are looked up when a command runs, and h
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from unveil.cli.registry import ModelFactory
@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 PASSING = ("out", "resume", "overwrite", "trust")
 """What belongs to one invocation; all but ``out`` stay out of the configuration that is written down."""
+
+VAE: Any = "VAE"
+ELBO: Any = "ELBO"
+PATHWISE: Any = "Pathwise"
+"""Parts by their names, which are looked up when a command runs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,9 +68,9 @@ class ModelOptions:
         gradient: How its gradient is estimated.
     """
 
-    model: ModelFactory = cast(Any, "VAE")
-    objective: Objective = cast(Any, "ELBO")
-    gradient: Gradient = cast(Any, "Pathwise")
+    model: ModelFactory = VAE
+    objective: Objective = ELBO
+    gradient: Gradient = PATHWISE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,12 +116,12 @@ class JudgingOptions:
 
     Args:
         evaluate: Judge by the test rows (the validation rows where there are none), and draw the plots.
-        particles: Importance samples per row.
+        particles: Importance samples per row; 1,000 by default, down to 100 for more than 1,000 rows.
         limit: Rows whose log-likelihood is estimated; all by default.
     """
 
     evaluate: bool = True
-    particles: int = 1000
+    particles: int | None = None
     limit: int | None = None
 
 
@@ -145,7 +150,7 @@ class EvaluateOptions(DataOptions):
         run: The folder of a run, or a .safetensors file.
         data: What to judge by; what the run was fitted to by default.
         split: The rows: test by default, validation where there are none; or train.
-        particles: Importance samples per row.
+        particles: Importance samples per row; 1,000 by default, down to 100 for more than 1,000 rows.
         limit: Rows whose log-likelihood is estimated; all by default.
         seed: Decides every random number.
         device: cpu, cuda, cuda:1, ...; the best there is by default.
@@ -156,7 +161,7 @@ class EvaluateOptions(DataOptions):
     run: str
     data: str = ""
     split: str | None = None
-    particles: int = 1000
+    particles: int | None = None
     limit: int | None = None
     seed: int = 0
     device: str | None = None

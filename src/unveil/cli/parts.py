@@ -104,5 +104,4 @@ def _shown(value: object) -> str:
         return "none"
     if isinstance(value, bool):
         return str(value).lower()
-    several = isinstance(value, list | tuple)
-    return ",".join(map(str, value)) if several else getattr(value, "__name__", str(value))
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else getattr(value, "__name__", str(value))

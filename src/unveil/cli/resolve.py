@@ -6,10 +6,10 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
-from unveil.cli.errors import UsageError, near
+from unveil.cli.configuration import one_line
+from unveil.cli.errors import UsageError, near, spoken
 from unveil.cli.registry import NAMES, find, spelled
 from unveil.cli.signatures import EMPTY, Argument, Slot, is_sequence, parameters
 
@@ -69,18 +69,18 @@ class Resolved:
                 return
             except ArgumentError as error:
                 if slot.kind is None:
-                    raise UsageError(f"{self.where(key)}: expected {slot}, got {_text(given)!r}") from error
+                    raise UsageError(f"{self.where(key)}: expected {slot}, got {given!r}") from error
         if slot.optional and chosen in (None, "null"):
             self.parts[key] = self.config[key] = None
-            return
-        self._add_part(key, slot, chosen)
+        else:
+            self._add_part(key, slot.kind, slot.sizes, chosen)
 
-    def _add_part(self, key: str, slot: Slot, chosen: Any) -> None:
+    def _add_part(self, key: str, kind: type, sizes: int | None, chosen: Any) -> None:
         cls, preset = (chosen.func, chosen.keywords) if isinstance(chosen, functools.partial) else (chosen, {})
         if not isinstance(cls, type):
-            cls = find(slot.kind, str(chosen), self.where(key), trust=self.trust)
-        self.parts[key], self.config[key] = (cls, slot.sizes), spelled(cls)
-        for name, argument in list(parameters(cls).items())[slot.sizes or 0 :]:
+            cls = find(kind, str(chosen), self.where(key), trust=self.trust)
+        self.parts[key], self.config[key] = (cls, sizes), spelled(cls)
+        for name, argument in list(parameters(cls).items())[sizes or 0 :]:
             if name not in GIVEN:
                 self._add(f"{key}.{name}", Argument(argument.hint, preset.get(name, argument.default)))
 
@@ -93,9 +93,17 @@ class Resolved:
         cls, sizes = found
         names = list(parameters(cls))[sizes or 0 :]
         given = {name: self._made(f"{key}.{name}") for name in names if f"{key}.{name}" in self.config}
-        if sizes is None:
+        if sizes is not None:
+            return functools.partial(cls, **given) if given else cls
+        try:
             return cls(**given)
-        return functools.partial(cls, **given) if given else cls
+        except ValueError as error:
+            message = spoken(str(error), self.under(key))
+            raise UsageError(message if message.startswith("--") else f"--{key}: {message}") from error
+
+    def under(self, key: str) -> list[str]:
+        """The settings of the part at a key."""
+        return [other for other in self.config if other.startswith(f"{key}.")]
 
     def _refuse(self, key: str) -> None:
         """Say what is wrong with a setting that nothing takes."""
@@ -107,7 +115,7 @@ class Resolved:
             siblings = [other.rpartition(".")[2] for other in self.config if other.rpartition(".")[0] == owner]
             hint = near(name, siblings) or f"; see `unveil parts {part[0].__name__}`"
             raise UsageError(f"{self.where(key)}: {part[0].__name__} has no option {name!r}{hint}")
-        raise UsageError(f"unknown option {self.where(key)}{near(f'--{key}', (f'--{known}' for known in self.config))}")
+        raise UsageError(f"unknown option {self.where(key)}{near(key, self.config, '--')}")
 
 
 def typed(hint: Any, given: Any) -> Any:
@@ -116,7 +124,7 @@ def typed(hint: Any, given: Any) -> Any:
     Raises:
         ArgumentError: If it is of another type.
     """
-    text = given if isinstance(given, str) else _text(given)
+    text = given if isinstance(given, str) else one_line(given)
     parser = ArgumentParser(exit_on_error=False, print_config=None)
     parser.add_argument("--value", type=hint)
     several = is_sequence(hint) and not text.startswith("[") and text != "null"
@@ -129,9 +137,3 @@ def _is_part(chosen: Any) -> bool:
 
 def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
-
-
-def _text(value: Any) -> str:
-    """Plain data as one line of YAML."""
-    dumped = yaml.safe_dump(value, default_flow_style=True, width=10**9, allow_unicode=True)
-    return dumped.removesuffix("...\n").strip() if not isinstance(value, str) else value

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from unveil.cli.errors import UsageError, at_least_one, near, user_errors
 from unveil.cli.helping import POSITIONAL
 from unveil.cli.line import read
+from unveil.cli.loaded import flag, loaded, require_run
 from unveil.cli.options import SampleOptions
 from unveil.cli.screen import say
 
@@ -30,23 +32,34 @@ def sample(words: list[str]) -> int:
         The exit status.
     """
     line = read(words, SampleOptions, POSITIONAL["sample"])
-    from unveil.cli.evaluate import loaded
+    require_run(line)
     from unveil.cli.resolve import Resolved
 
-    resolved = Resolved(SampleOptions, line, "--{}".format, trust=bool(line.get("trust")))
+    resolved = Resolved(SampleOptions, line, flag, trust=bool(line.get("trust")))
     options = resolved.options(SampleOptions)
     at_least_one(size=options.size)
     with user_errors(resolved.config):
-        model = loaded(options)
+        model = loaded(options.run, options.device, trust=options.trust)
         path = destination(options, model)
         context = contexts(options.context, model.context)
         drawn = draws(model, options, context)
-    if path.suffix == ".png":
-        write_picture(path, drawn, model, columns=None if context is None else len(context))
-    else:
-        write_numbers(path, drawn, model.x, whole=not options.mean)
-    say(f"{len(drawn):,} {'means' if options.mean else 'samples'} of {type(model).__name__} ({model.x}): {path}")
+        if path.suffix == ".png":
+            write_picture(path, drawn, variables_of(model), columns=0 if context is None else len(context))
+        else:
+            write_numbers(path, drawn, {} if options.mean else variables_of(model))
+    what = "means" if options.mean else "samples"
+    say(f"{options.size:,} {what} of {type(model).__name__}, {described(drawn)}: {path}")
     return 0
+
+
+def variables_of(model: Model) -> dict[str, Variable]:
+    """What a model observes, by name; nothing where it does not say."""
+    return dict(model.x) if isinstance(model.x, Mapping) else {} if model.x is None else {"x": model.x}
+
+
+def described(drawn: Mapping[str, Tensor]) -> str:
+    """The names and shapes of samples."""
+    return ", ".join(f"{name} of {'x'.join(map(str, value.shape[1:])) or 'scalar'}" for name, value in drawn.items())
 
 
 def destination(options: SampleOptions, model: Model) -> Path:
@@ -55,14 +68,14 @@ def destination(options: SampleOptions, model: Model) -> Path:
     Raises:
         UsageError: If the file is of no kind that fits.
     """
-    is_image = model.x is not None and model.x.is_image
+    has_images = any(variable.is_image for variable in variables_of(model).values())
     if options.out is None:
         folder = Path(options.run) if Path(options.run).is_dir() else Path()
-        return folder / f"samples{'.png' if is_image else '.npz'}"
+        return folder / f"samples{'.png' if has_images else '.npz'}"
     path = Path(options.out)
     if path.suffix not in KINDS:
         raise UsageError(f"--out: expected a .png or .npz file, got {options.out!r}{near(path.suffix, KINDS)}")
-    if path.suffix == ".png" and not is_image:
+    if path.suffix == ".png" and not has_images:
         raise UsageError(f"--out: expected a .npz file, since {model.x} can't be drawn as images, got {options.out!r}")
     if not path.parent.is_dir():
         raise UsageError(f"--out: expected a file in an existing folder, got {options.out!r}; make {path.parent} first")
@@ -91,50 +104,57 @@ def contexts(text: str | None, variable: Variable | None) -> Tensor | None:
     if classes and text.isdecimal() and int(text) < count:
         return torch.eye(count)[[int(text)]]
     try:
-        numbers = torch.tensor([[float(number) for number in text.split(",")]])
+        numbers = [float(number) for number in text.split(",")]
     except ValueError:
-        numbers = torch.empty(1, 0)
-    if numbers.shape[1] != count:
+        numbers = []
+    if len(numbers) != count or not all(map(math.isfinite, numbers)):
         raise UsageError(f"--context: expected {expected}, got {text!r}")
-    return numbers
+    return torch.tensor([numbers])
 
 
-def draws(model: Model, options: SampleOptions, context: Tensor | None) -> Tensor:
-    """The samples, (size, \\*shape): one for each row of the context in turn, if there is one."""
+def draws(model: Model, options: SampleOptions, context: Tensor | None) -> dict[str, Tensor]:
+    """The samples by variable, (size, \\*shape) each: one for each row of the context in turn, if there is one."""
     import torch
 
     generator = torch.Generator(model.device).manual_seed(options.seed)
     rows = 1 if context is None else len(context)
-    left, found = math.ceil(options.size / rows), []
+    left = math.ceil(options.size / rows)
+    found: dict[str, list[Tensor]] = {}
     context = None if context is None else context.to(model.device)
     while left > 0:
         count = min(left, max(1, AT_ONCE // rows))
         drawn = model.sample(
             count, context=context, temperature=options.temperature, generator=generator, mean=options.mean
         )
-        found.append(drawn.cpu() if context is None else drawn.cpu().flatten(0, 1))
+        for name, value in drawn.items() if isinstance(drawn, Mapping) else [("x", drawn)]:
+            found.setdefault(name, []).append(value.cpu() if context is None else value.cpu().flatten(0, 1))
         left -= count
-    return torch.cat(found)[: options.size]
+    return {name: torch.cat(chunks)[: options.size] for name, chunks in found.items()}
 
 
-def write_picture(path: Path, drawn: Tensor, model: Model, columns: int | None) -> None:
+def write_picture(path: Path, drawn: Mapping[str, Tensor], variables: Mapping[str, Variable], columns: int) -> None:
     """Images in rows and columns: a column for each row of the context, if there are several."""
     import numpy as np
 
     from unveil.plots.mosaics import Mosaic, Range, as_colours, sheet
     from unveil.plots.style import write
 
-    columns = columns if columns and columns > 1 else min(COLUMNS, math.ceil(math.sqrt(len(drawn))))
-    tiles = as_colours(drawn, Range.of(model.x.levels, drawn))
-    empty = -len(tiles) % columns
-    tiles = np.concatenate([tiles, np.ones((empty, *tiles.shape[1:]))]).reshape(-1, columns, *tiles.shape[1:])
-    write(sheet("", "", [Mosaic("", "", tiles)]), path)
+    name = next(name for name, variable in variables.items() if variable.is_image)
+    images = drawn[name]
+    columns = columns if columns > 1 else min(COLUMNS, math.ceil(math.sqrt(len(images))))
+    tiles = as_colours(images, Range.of(variables[name].levels, images))
+    empty = np.ones((-len(tiles) % columns, *tiles.shape[1:]))
+    tiles = np.concatenate([tiles, empty]).reshape(-1, columns, *tiles.shape[1:])
+    write(sheet("Samples", "", [Mosaic("", "", tiles)]), path)
 
 
-def write_numbers(path: Path, drawn: Tensor, variable: Variable | None, *, whole: bool) -> None:
-    """An array ``x`` in an .npz file: whole numbers where the data takes levels."""
+def write_numbers(path: Path, drawn: Mapping[str, Tensor], variables: Mapping[str, Variable]) -> None:
+    """An array for each variable in an .npz file: whole numbers where the data takes levels."""
     import numpy as np
 
-    levels = variable.levels if variable is not None and whole else None
-    array = drawn.numpy()
-    np.savez_compressed(path, x=array.astype(np.uint8 if levels <= 256 else np.int64) if levels else array)
+    arrays: dict[str, Any] = {}
+    for name, values in drawn.items():
+        levels = variables[name].levels if name in variables else None
+        array = values.numpy()
+        arrays[name] = array if levels is None else array.astype(np.uint8 if levels <= 256 else np.int64)
+    np.savez_compressed(path, **arrays)

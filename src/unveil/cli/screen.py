@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
-    from torch import nn
-
+    from unveil.models import Model
     from unveil.parts import Part
 
 RANKS = ("RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
@@ -38,12 +37,12 @@ def block(label: str, lines: Iterable[str]) -> str:
     return "\n".join(f"{label if i == 0 else '':{LABEL}}{line}" for i, line in enumerate(wrapped))
 
 
-def described_model(model: nn.Module, config: Mapping[str, Any]) -> list[str]:
+def described_model(model: Model, chosen: Sequence[str] = ()) -> list[str]:
     """A model in a few lines: its name and size, its parts, and which of them were chosen from the data.
 
     Args:
         model: The model.
-        config: The settings, where a part that nobody named is None.
+        chosen: The settings of the parts that nobody named, such as ``model.likelihood``.
     """
     from unveil.parts import Part
 
@@ -52,41 +51,44 @@ def described_model(model: nn.Module, config: Mapping[str, Any]) -> list[str]:
     parts = {name: part for name, part in model.named_children() if isinstance(part, Part)}
     width = max(map(len, parts), default=0)
     lines += [f"  {name:{width}}  {_with_nets(part)}" for name, part in parts.items()]
-    chosen = [key.removeprefix("model.") for key, value in config.items() if key.startswith("model.") and value is None]
     if chosen:
-        lines.append(f"  chosen for {model.x}: {', '.join(chosen)}")
+        names = ", ".join(key.removeprefix("model.") for key in chosen)
+        lines.append(f"  chosen for data of {model.x}: {names}")
     return lines
 
 
 def _with_nets(part: Part) -> str:
     from unveil.nets import Net
 
-    nets = [brief(child) for child in part.children() if isinstance(child, Net)]
-    return type(part).__name__ + (f", by {' and '.join(nets)}" if nets else _brackets(_arguments(part)))
+    nets = [f"by {brief(child)}" for child in part.children() if isinstance(child, Net)]
+    return type(part).__name__ + _brackets(_arguments(part)) + "".join(f", {net}" for net in nets)
 
 
 def brief(part: Part) -> str:
-    """A part and the numbers that it was made with: ``MLP(hidden 300, 300)``."""
+    """A part and what it was made with: ``MLP (hidden 300,300)``."""
     return type(part).__name__ + _brackets(_arguments(part))
 
 
 def _brackets(arguments: Mapping[str, Any]) -> str:
-    told = [f"{name} {_figures(value)}" for name, value in arguments.items()]
-    return f"({'; '.join(told)})" if told else ""
+    told = [f"{name.replace('_', ' ')}{_figures(value)}" for name, value in arguments.items()]
+    return f" ({', '.join(told)})" if told else ""
 
 
 def _figures(value: Any) -> str:
-    several = isinstance(value, list | tuple)
-    return ", ".join(map(str, value)) if several else f"{value:g}" if isinstance(value, float) else str(value)
+    if value is True:
+        return ""
+    if isinstance(value, list | tuple):
+        return f" {','.join(map(str, value))}"
+    return f" {value:g}" if isinstance(value, float) else f" {value}"
 
 
 def _arguments(part: Part) -> dict[str, Any]:
     """A part's numbers, defaults included; not the sizes that its model gave it, nor what is off or is a part."""
     from unveil.cli.parts import own_options
-    from unveil.config import Configurable
+    from unveil.parts import Part
 
     own = own_options(type(part))
     values = {name: part.arguments.get(name, argument.default) for name, argument in own.items()}
     plain = {name: value for name, value in values.items() if isinstance(value, int | float | str | list | tuple)}
-    shown = {name: brief(value) for name, value in values.items() if isinstance(value, Configurable)}
+    shown = {name: brief(value) for name, value in values.items() if isinstance(value, Part)}
     return {name: value for name, value in {**plain, **shown}.items() if value is not False and value != ()}

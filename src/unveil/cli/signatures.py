@@ -77,8 +77,9 @@ def parameters(cls: type, names: Mapping[str, Any] | None = None) -> dict[str, A
     for base in cls.__mro__:
         if base is object or "__init__" not in vars(base):
             continue
-        hints = typing.get_type_hints(base.__init__, localns=dict(names or {}))
-        own = list(inspect.signature(base.__init__).parameters.values())[1:]
+        constructor = vars(base)["__init__"]
+        hints = typing.get_type_hints(constructor, localns=dict(names or {}))
+        own = list(inspect.signature(constructor).parameters.values())[1:]
         for parameter in own:
             if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
                 place = named if parameter.kind is parameter.KEYWORD_ONLY else found

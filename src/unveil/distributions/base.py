@@ -8,8 +8,9 @@ one-dimensional factors gives each factor's log-probability, which per-dimension
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar
 
 import torch
 from torch import Size, Tensor
@@ -34,10 +35,10 @@ class Distribution(TorchDistribution, ABC):
         event_shape: The axes of one draw.
     """
 
-    arg_constraints: dict[str, Any] = {}  # noqa: RUF012 (torch's protocol)
+    arg_constraints: ClassVar[dict[str, Any]] = {}
 
-    def __init__(self, batch_shape: Size, event_shape: Size = Size()) -> None:
-        super().__init__(batch_shape, event_shape, validate_args=False)
+    def __init__(self, batch_shape: Size, event_shape: Size | None = None) -> None:
+        super().__init__(batch_shape, event_shape or Size(), validate_args=False)
 
     @abstractmethod
     def log_prob(self, value: Tensor) -> Tensor:
@@ -117,23 +118,18 @@ def draw(
         return (distribution.rsample if pathwise else distribution.sample)(Size(sample_shape))
 
 
-class _seeded:
-    """Torch's default generators under a seed taken from ``generator``, given back as they were."""
-
-    def __init__(self, generator: Generator) -> None:
-        self.generator = generator.streams[0] if isinstance(generator, RowGenerators) else generator
-
-    def __enter__(self) -> None:
-        if self.generator is not None:
-            device = self.generator.device
-            self.fork = torch.random.fork_rng([device] if device.type == "cuda" else [])
-            self.fork.__enter__()
-            # torch.manual_seed would also reseed the devices that are not given back
-            cuda = device.type == "cuda"
-            index = torch.cuda.current_device() if cuda and device.index is None else device.index
-            default = torch.cuda.default_generators[index] if cuda else torch.default_generator
-            default.manual_seed(int(integers(2**62, (), device, self.generator)))
-
-    def __exit__(self, *details: object) -> None:
-        if self.generator is not None:
-            self.fork.__exit__(*details)
+@contextmanager
+def _seeded(generator: Generator) -> Iterator[None]:
+    """Torch's default generator under a seed taken from ``generator``, given back as it was."""
+    stream = generator.streams[0] if isinstance(generator, RowGenerators) else generator
+    if stream is None:
+        yield
+        return
+    device = stream.device
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        # torch.manual_seed would also reseed the devices that are not given back
+        default = torch.default_generator
+        if device.type == "cuda":
+            default = torch.cuda.default_generators[device.index or torch.cuda.current_device()]
+        default.manual_seed(int(integers(2**62, (), device, stream)))
+        yield

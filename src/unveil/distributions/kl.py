@@ -64,16 +64,23 @@ def _between_logits(q: Tensor, p: Tensor) -> Tensor:
     return (q.exp() * torch.where(q > -torch.inf, q - p, 0)).sum(-1)
 
 
+def _summed(q: TorchDistribution, p: TorchDistribution, axes: int) -> Tensor:
+    per_dim = kl_per_dim(q, p)
+    if per_dim is None:
+        raise NotImplementedError
+    return sum_rightmost(per_dim, axes)
+
+
 @register_kl(Normal, Normal)
 @register_kl(Bernoulli, Bernoulli)
 @register_kl(Categorical, Categorical)
 def _factorized(q: TorchDistribution, p: TorchDistribution) -> Tensor:
-    return sum_rightmost(kl_per_dim(q, p), len(q.event_shape))
+    return _summed(q, p, len(q.event_shape))
 
 
 @register_kl(OneHotCategorical, OneHotCategorical)
 def _one_hot(q: OneHotCategorical, p: OneHotCategorical) -> Tensor:
-    return sum_rightmost(kl_per_dim(q, p), len(q.event_shape) - 1)
+    return _summed(q, p, len(q.event_shape) - 1)
 
 
 @register_kl(Coded, Coded)

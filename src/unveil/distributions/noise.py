@@ -11,6 +11,7 @@ are evaluated with it: a streamed evaluation then gives the same numbers for eve
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,7 +32,7 @@ class RowGenerators:
         self.device = torch.device(device)
         self.streams = [torch.Generator(self.device).manual_seed(_mix(seed, int(row))) for row in rows]
 
-    def draw(self, sampler: Callable[..., Tensor], shape: torch.Size, **options: object) -> Tensor:
+    def draw(self, sampler: Callable[..., Tensor], shape: torch.Size, **options: Any) -> Tensor:
         """Noise of shape (particles, batch, ...), each row from its own stream."""
         if len(shape) < 2 or shape[1] != len(self.streams):
             raise ValueError(
@@ -65,7 +66,7 @@ def gumbel(shape: Sequence[int], like: Tensor, generator: Generator = None) -> T
 def integers(high: int, shape: Sequence[int], device: torch.device, generator: Generator = None) -> Tensor:
     """Integers drawn uniformly from 0, 1, ..., high - 1."""
 
-    def sampler(shape: Sequence[int], **options: object) -> Tensor:
+    def sampler(shape: Sequence[int], **options: Any) -> Tensor:
         return torch.randint(high, tuple(shape), **options)
 
     if isinstance(generator, RowGenerators):

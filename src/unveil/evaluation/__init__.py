@@ -3,7 +3,6 @@
 from unveil.evaluation.annealed import Annealed, ais, simulate
 from unveil.evaluation.estimate import Estimate, PerExample
 from unveil.evaluation.evaluate import evaluate
-from unveil.evaluation.examples import Rows
 from unveil.evaluation.record import Evaluation
 
-__all__ = ["Annealed", "Estimate", "Evaluation", "PerExample", "Rows", "ais", "evaluate", "simulate"]
+__all__ = ["Annealed", "Estimate", "Evaluation", "PerExample", "ais", "evaluate", "simulate"]

@@ -164,7 +164,7 @@ def encoder(model: Model, examples: Examples, probe: Trace, seed: int) -> Encode
 def _holdable(term: Term) -> bool:
     """Whether the term's q is a known distribution for each example, drawn from alone."""
     known = concatenated.dispatch(type(term.q)) is not concatenated.dispatch(object)
-    return known and term.q is not term.p and len(term.q.batch_shape) == 1
+    return term.q is not None and known and term.q is not term.p and len(term.q.batch_shape) == 1
 
 
 def own_latents(trace: Trace) -> list[Term]:
@@ -203,8 +203,6 @@ class Aggregate:
 
     def log_prob(self, points: Points) -> Tensor:
         """log q^(z) of each point, (P,)."""
-        if self.n == 1:
-            return points.log_q
         pieces, at_once = [], max(ENTRIES // len(self.others), 1)
         for block in torch.arange(len(points.rows), device=points.rows.device).split(at_once):
             values = {name: value[block] for name, value in points.values.items()}
@@ -236,7 +234,7 @@ def _encode_all(model: Model, examples: Examples, name: str, seed: int) -> Distr
     generator = torch.Generator(model.device).manual_seed(seed_of(seed, Stream.ENCODING))
 
     def keep(term: Term) -> None:
-        if term.name == name:
+        if term.name == name and term.q is not None:
             pieces.append(term.q)
 
     for rows in torch.arange(len(examples)).split(max(ENCODED_AT_ONCE // examples.features, 1)):

@@ -94,9 +94,8 @@ def ais(
     rows = torch.arange(len(examples))
     annealing = _Annealing(model, examples.rows(rows), temperatures(distributions), leapfrogs)
 
-    pilot, measured = (
-        RowGenerators(seed_of(seed, purpose), rows.tolist(), model.device) for purpose in (Stream.PILOT, Stream.ANNEALING)
-    )
+    seeds = (seed_of(seed, purpose) for purpose in (Stream.PILOT, Stream.ANNEALING))
+    pilot, measured = (RowGenerators(number, rows.tolist(), model.device) for number in seeds)
     upper = None
     with at_rest(model):
         steps = annealing.pilot(annealing.draw(chains, pilot), pilot)
@@ -104,9 +103,10 @@ def ais(
         if posterior is not None:
             start = posterior.to(forward.z).expand(chains, *posterior.shape)
             backward = annealing.run(start, steps, measured, backward=True)
-            value, variance = _log_mean(-backward.log_w)
-            upper = PerExample(-value, variance, "upper", chains)
-    lower = PerExample(*_log_mean(forward.log_w), "lower", chains)
+            inverse = _log_mean(-backward.log_w)
+            upper = PerExample(-inverse.value.cpu(), inverse.variance.cpu(), "upper", chains)
+    mean = _log_mean(forward.log_w)
+    lower = PerExample(mean.value.cpu(), mean.variance.cpu(), "lower", chains)
     return Annealed(lower, upper, forward.acceptance, forward.z)
 
 
@@ -126,10 +126,11 @@ def simulate(model: Model, size: int, *, context: Tensor | None = None, seed: in
     generator = torch.Generator(model.device).manual_seed(seed_of(seed, Stream.SIMULATION))
     with at_rest(model):
         trace = model.trace(batch, Prior(1, generator))
-    latents = [term for term in trace if not term.data]
-    _require_one([term.name for term in latents])
-    x = {term.name: term.value[0] for term in trace.data}
-    return (next(iter(x.values())) if len(x) == 1 else x), latents[0].value[0]
+    _require_one([term.name for term in trace if not term.data])
+    values = {term.name: term.value[0] for term in trace if term.value is not None}
+    x = {term.name: values[term.name] for term in trace.data}
+    (z,) = (value for name, value in values.items() if name not in x)
+    return (next(iter(x.values())) if len(x) == 1 else x), z
 
 
 def temperatures(distributions: int, spread: float = 4.0) -> list[float]:
@@ -170,10 +171,10 @@ class _Annealing:
         _require_one([term.name for term in latents])
         (term,) = latents
         _ = trace.log_joint  # refuses terms that are not exact
-        if not (term.p.has_rsample or isinstance(term.p, Mixture)):
+        if term.value is None or term.p is None or not (term.p.has_rsample or isinstance(term.p, Mixture)):
             raise ValueError(
-                f"model: annealing moves a continuous latent variable along gradients, got {term.name!r} with a "
-                f"{type(term.p).__name__} prior; enumerate it, or use importance sampling"
+                f"model: annealing moves a continuous latent variable along gradients, got {term!r}; enumerate it, or "
+                "use importance sampling"
             )
         self.name = term.name
         return term.value
@@ -216,10 +217,10 @@ class _Annealing:
         return _Run(z, log_w, acceptance)
 
 
-def _log_mean(log_w: Tensor) -> tuple[Tensor, Tensor]:
+def _log_mean(log_w: Tensor) -> LogMean:
     mean = LogMean()
     mean.add(log_w)
-    return mean.value.cpu(), mean.variance.cpu()
+    return mean
 
 
 def _require_one(latents: list[str]) -> None:

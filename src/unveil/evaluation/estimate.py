@@ -19,6 +19,9 @@ from torch import Tensor
 
 from unveil.models.term import Bound
 
+ROUNDING = 1e-6
+"""Errors below this are those of floating point numbers, not of an estimate."""
+
 WORDS: dict[Bound, str] = {
     "exact": "exact",
     "lower": "lower bound",
@@ -59,12 +62,16 @@ class Estimate:
     @property
     def digits(self) -> int:
         """How many decimals are worth printing: the first of the smallest error."""
-        errors = [error for error in (self.monte_carlo_error, self.standard_error) if 0 < error < math.inf]
-        return min(max(-math.floor(math.log10(min(errors))), 0), 5) if errors else 2
+        errors = [error for error in (self.monte_carlo_error, self.standard_error) if ROUNDING < error < math.inf]
+        return max(-math.floor(math.log10(min(errors))), 0) if errors else 2
 
     def figure(self, number: float) -> str:
         """A number with this estimate's decimals."""
-        return f"{number:.{self.digits}f}" if math.isfinite(number) else str(number)
+        return f"{round(number, self.digits) + 0.0:.{self.digits}f}" if math.isfinite(number) else str(number)
+
+    def error(self, number: float) -> str:
+        """An error with this estimate's decimals; empty where there is none."""
+        return f"+-{self.figure(number)}" if number > ROUNDING else ""
 
     @property
     def kind(self) -> str:
@@ -73,12 +80,9 @@ class Estimate:
 
     def __str__(self) -> str:
         particles = f", {self.particles} particle{'s' if self.particles > 1 else ''}" if self.particles else ""
-        errors = []
-        if self.monte_carlo_error != 0:
-            errors.append(f"+-{self.figure(self.monte_carlo_error)} Monte Carlo")
-        if math.isfinite(self.standard_error):
-            errors.append(f"+-{self.figure(self.standard_error)} data")
-        known = "; " + ", ".join(errors) if errors else ""
+        errors = ((self.error(self.monte_carlo_error), "Monte Carlo"), (self.error(self.standard_error), "data"))
+        known = ", ".join(f"{error} {source}" for error, source in errors if error)
+        known = f"; {known}" if known else ""
         return f"{self.figure(self.value)} {self.unit} ({self.kind}{particles}{known})"
 
     def to_dict(self) -> dict[str, float | str | None]:
@@ -161,6 +165,11 @@ def combined(*bounds: Bound) -> Bound:
     if directions:
         return directions.pop() if len(directions) == 1 else "relaxed"
     return next((bound for bound in ("consistent", "unbiased") if bound in bounds), "exact")
+
+
+def unless_relaxed(bound: Bound, *others: Bound) -> Bound:
+    """``bound``, or ``"relaxed"`` if one of the others is."""
+    return "relaxed" if "relaxed" in others else bound
 
 
 def finite(number: float) -> float | None:

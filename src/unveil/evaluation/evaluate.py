@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from unveil.evaluation.estimate import Estimate, PerExample, combined
+from unveil.evaluation.estimate import Estimate, PerExample, combined, unless_relaxed
 from unveil.evaluation.examples import Examples, Rows, chosen
 from unveil.evaluation.importance import Sampled, from_posterior, from_prior
-from unveil.evaluation.record import ESTIMATES, Evaluation
-from unveil.evaluation.streaming import ProgressBar, Streaming, at_rest
+from unveil.evaluation.record import NOT_ASKED_FOR, OPTIONAL, Evaluation
+from unveil.evaluation.streaming import ProgressBar, Streaming, at_rest, entries_of_a_draw
 from unveil.evaluation.surgery import Surgery, surgery
 from unveil.evaluation.words import cap_sentence, collapse_sentence, is_at_cap
 from unveil.models import Model
@@ -77,11 +77,12 @@ def evaluate(
     """
     examples = Examples(model, data, seed)
     index = chosen(len(examples), limit)
-    streaming = Streaming(index, particles, examples.features, seed, chunk, progress)
     with at_rest(model):
+        entries = entries_of_a_draw(model, examples.rows(torch.arange(1)), examples.features)
+        streaming = Streaming(index, particles, entries, seed, chunk, progress)
         sampled = from_posterior(model, examples, streaming)
-        prior = _from_prior(model, examples, streaming) if naive else "not asked for"
-        parts = surgery(model, examples, streaming, sampled.nature, pairs) if split_rate else "not asked for"
+        prior = _from_prior(model, examples, streaming) if naive else NOT_ASKED_FOR
+        parts = surgery(model, examples, streaming, sampled.nature, pairs) if split_rate else NOT_ASKED_FOR
         known = None if exact is None else _known(exact, examples, streaming)
     return _record(examples, streaming, sampled, prior, parts, known)
 
@@ -112,16 +113,19 @@ def _record(
 ) -> Evaluation:
     found = _found(sampled, prior, parts, known)
     per_example = {name: value for name, value in found.items() if isinstance(value, PerExample)}
-    reasons = {name: value for name, value in found.items() if isinstance(value, str)}
     estimates = {name: value.mean() for name, value in per_example.items()}
     tightest = estimates.get("log_likelihood", estimates["elbo"])
-    entries = examples.observed_entries(streaming.index)
+    bits = -1 / (examples.observed_entries(streaming.index) * math.log(2))
     active = [use.active for use in sampled.uses.values()]
     counts = sum(int(unit.sum()) for unit in active), sum(unit.numel() for unit in active)
     information = estimates.get("mutual_information")
     return Evaluation(
-        **{name: estimates.get(name) for name in ESTIMATES if name != "bits_per_dim"},
-        bits_per_dim=tightest.times(-1 / (entries * math.log(2)), "bits per dimension"),
+        elbo=estimates["elbo"],
+        rate=estimates["rate"],
+        distortion=estimates["distortion"],
+        mean_kl=estimates["mean_kl"],
+        **{name: estimates.get(name) for name in OPTIONAL},
+        bits_per_dim=None if examples.stored.x is None else tightest.times(bits, "bits per dimension"),
         particles=streaming.particles,
         examples=len(streaming.index),
         rows=len(examples),
@@ -134,7 +138,7 @@ def _record(
         at_cap=information is not None and is_at_cap(information, len(examples)),
         collapse=collapse_sentence(estimates["rate"], information, *counts, inferred=sampled.nature.inferred),
         notes=tuple(_notes(estimates, len(examples), sampled, prior, parts)),
-        reasons=reasons,
+        reasons={name: value for name, value in found.items() if isinstance(value, str)},
         index=streaming.index,
         per_example={name: value.value for name, value in per_example.items()},
     )
@@ -142,9 +146,9 @@ def _record(
 
 def _found(
     sampled: Sampled, prior: Sampled | str, parts: Surgery | str, known: PerExample | None
-) -> dict[str, PerExample | str | None]:
-    """Every estimate by name, or the reason why there is none; None where none was asked for."""
-    found: dict[str, PerExample | str | None] = {
+) -> dict[str, PerExample | str]:
+    """Every estimate by name, or the reason why there is none."""
+    found: dict[str, PerExample | str] = {
         "elbo": sampled.elbo,
         "log_likelihood": sampled.log_likelihood,
         "log_likelihood_prior": prior if isinstance(prior, str) else prior.log_likelihood,
@@ -155,13 +159,13 @@ def _found(
     if isinstance(parts, str):
         found |= dict.fromkeys(("mutual_information", "marginal_kl", "surgery_residual"), parts)
     else:
-        bound = combined("unbiased", *({"relaxed"} & {parts.mutual_information.bound}))
-        left = sampled.rate.minus(parts.mutual_information, bound).minus(parts.marginal_kl, bound)
-        found |= {"mutual_information": parts.mutual_information, "marginal_kl": parts.marginal_kl}
-        found["surgery_residual"] = left
+        information, marginal = parts.mutual_information, parts.marginal_kl
+        bound = unless_relaxed("unbiased", information.bound)
+        residual = sampled.rate.minus(information, bound).minus(marginal, bound)
+        found |= {"mutual_information": information, "marginal_kl": marginal, "surgery_residual": residual}
     if known is not None:
-        relaxed = {"relaxed"} & {sampled.elbo.bound}
-        found["gap"] = known.minus(sampled.elbo, combined("unbiased", known.bound, *relaxed))
+        bound = unless_relaxed(combined("unbiased", known.bound), sampled.elbo.bound)
+        found["gap"] = known.minus(sampled.elbo, bound)
     return found
 
 
@@ -177,7 +181,7 @@ def _notes(
     """What must be said beside the numbers."""
     information, residual = estimates.get("mutual_information"), estimates.get("surgery_residual")
     if information is not None and is_at_cap(information, rows):
-        yield cap_sentence(rows)
+        yield cap_sentence(information, rows)
     if isinstance(parts, Surgery) and parts.others is not None:
         yield (
             f"q(z) is estimated from each code's own example and {parts.others:,} of the {rows - 1:,} others: the "
@@ -185,13 +189,24 @@ def _notes(
         )
     if isinstance(parts, Surgery) and parts.conditional:
         yield "p(z | c) depends on the context: the marginal KL is E[log q(z) - log p(z | c)], which may be negative"
-    if residual is not None and abs(residual.value) > 5 * residual.monte_carlo_error + 1e-4 * (1 + information.value):
-        yield f"the balance is off by {residual.value:.3g} nats, more than its error explains: the draws are too few"
+    if information is not None and residual is not None and _unbalanced(residual, information):
+        yield f"the balance is off by {residual.value:.3g} nats, more than its error explains: too few draws"
     for passed, name in ((sampled, "importance sampling"), (prior, "naive Monte Carlo")):
-        if isinstance(passed, Sampled) and passed.effective is not None and passed.nature.latent:
-            few = int((passed.effective < min(FEW, passed.elbo.particles)).sum())
-            if few:
-                yield (
-                    f"{name}: the effective sample size of {few:,} of {len(passed.effective):,} examples is below {FEW}: "
-                    "there the value lies further below log p(x) than its error says"
-                )
+        few = _few(passed)
+        if few:
+            yield (
+                f"{name}: the effective sample size is below {FEW} for {few:,} of {sampled.elbo.value.numel():,} "
+                "examples: their values may lie further below log p(x) than the error says"
+            )
+
+
+def _unbalanced(residual: Estimate, information: Estimate) -> bool:
+    """Whether the balance is further from zero than chance and rounding explain."""
+    return abs(residual.value) > 5 * residual.monte_carlo_error + 1e-4 * (1 + abs(information.value))
+
+
+def _few(passed: Sampled | str) -> int:
+    """For how many examples the weights have not really been sampled."""
+    if isinstance(passed, str) or passed.effective is None or not passed.nature.latent:
+        return 0
+    return int((passed.effective < min(FEW, passed.elbo.particles / 2)).sum())

@@ -6,8 +6,9 @@ evaluated, whatever order they are asked for in.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from operator import itemgetter
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -34,7 +35,7 @@ class Rows(Protocol):
 
 
 class Examples:
-    """All examples of a split, as the model wants them: floating point numbers of its precision, on its device.
+    """All examples of a split, as the model wants them: in its precision, on its device.
 
     Args:
         model: What will see them.
@@ -95,7 +96,8 @@ class Examples:
         return next(iter((*_variables(self.stored.x), *_variables(self.stored.context)))).device
 
     def _floating(self, tensor: Tensor) -> Tensor:
-        return tensor.to(self.dtype)
+        """Real numbers and bytes in the model's precision; whole numbers of other types (labels) as they are."""
+        return tensor.to(self.dtype) if tensor.is_floating_point() or tensor.dtype == torch.uint8 else tensor
 
 
 def chosen(n: int, limit: int | None) -> Tensor:
@@ -130,8 +132,11 @@ def check(model: Model, batch: Batch) -> None:
     Raises:
         ValueError: That names the field, what was expected and what came.
     """
-    if model.x is not None and isinstance(batch.x, Tensor):
-        _check_variable("x", batch.x, model.x, batch.mask)
+    expected = model.x if isinstance(model.x, Mapping) else {"x": model.x}
+    for name, variable in expected.items():
+        observed = batch[name]
+        if variable is not None and observed is not None:
+            _check_variable(name, observed, variable, batch.mask)
     if model.context is not None:
         if batch.context is None:
             raise ValueError(
@@ -147,15 +152,14 @@ def _check_variable(name: str, tensor: Tensor, expected: Variable, mask: Tensor 
     seen = tensor if mask is None else tensor[mask.expand_as(tensor)]
     if seen.is_floating_point() and not seen.isfinite().all():
         raise ValueError(f"{name}: expected finite numbers, got NaN or infinity; mark missing entries by a mask")
-    if name == "x" and expected.levels is not None and seen.numel():
-        low, high = (bound.item() for bound in seen.aminmax())
+    if expected.levels is not None and seen.numel():
+        low, high = seen.min().item(), seen.max().item()
         if low < 0 or high > expected.levels - 1:
-            raise ValueError(
-                f"x: expected levels from 0 to {expected.levels - 1}, got values from {low:g} to {high:g}"
-            )
+            top = expected.levels - 1
+            raise ValueError(f"{name}: expected levels from 0 to {top}, got values from {low:g} to {high:g}")
 
 
-def _variables(x: Observed | None) -> Iterable[Tensor]:
+def _variables(x: Observed | None) -> Sequence[Tensor]:
     if x is None:
         return ()
     return tuple(x.values()) if isinstance(x, Mapping) else (x,)
@@ -176,26 +180,25 @@ def _whole(data: Observed | Batch | Rows, seed: int) -> Batch:
 
 def _drawn(split: Rows, seed: int) -> Batch:
     generator = torch.Generator().manual_seed(seed)
-    pieces = [split.batch(index, generator) for index in torch.arange(len(split)).split(DRAWN_AT_ONCE)]
-    pieces = [replace(piece, x=_compact(piece.x)) for piece in pieces]
+    index = torch.arange(len(split)).split(DRAWN_AT_ONCE)
+    pieces = [split.batch(rows, generator).map(_compact) for rows in index if len(rows)]
     if not pieces:
         raise ValueError("data: expected at least one example, got none")
 
-    def together(values: list[Observed | None]) -> Observed | None:
-        first = values[0]
-        if isinstance(first, Mapping):
-            return {name: torch.cat([value[name] for value in values]) for name in first}
-        return None if first is None else torch.cat(values)
+    def together(part: Callable[[Batch], Tensor | None]) -> Tensor | None:
+        tensors = [tensor for tensor in map(part, pieces) if tensor is not None]
+        return torch.cat(tensors) if tensors else None
 
-    fields = ("x", "context", "mask", "index")
-    return Batch(**{name: together([getattr(piece, name) for piece in pieces]) for name in fields})
+    x: Observed | None = together(lambda piece: piece["x"])
+    if isinstance(pieces[0].x, Mapping):
+        named = {name: together(itemgetter(name)) for name in pieces[0].x}
+        x = {name: tensor for name, tensor in named.items() if tensor is not None}
+    return Batch(x, together(lambda piece: piece.context), together(lambda piece: piece.mask))
 
 
-def _compact(x: Observed | None) -> Observed | None:
+def _compact(tensor: Tensor) -> Tensor:
     """The same numbers in one byte each where that loses nothing."""
-    if isinstance(x, Mapping):
-        return {name: _compact(tensor) for name, tensor in x.items()}
-    if x is None or not x.is_floating_point() or not x.isfinite().all() or x.min() < 0 or x.max() > 255:
-        return x
-    small = x.to(torch.uint8)
-    return small if torch.equal(small.to(x.dtype), x) else x
+    if not tensor.is_floating_point() or not tensor.isfinite().all() or tensor.min() < 0 or tensor.max() > 255:
+        return tensor
+    small = tensor.to(torch.uint8)
+    return small if torch.equal(small.to(tensor.dtype), tensor) else tensor

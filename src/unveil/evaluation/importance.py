@@ -105,7 +105,8 @@ def _sampled(
     model: Model, examples: Examples, streaming: Streaming, source: MakeSource, purpose: Stream, what: str
 ) -> Sampled:
     tallies: list[_Tally] = []
-    nature, uses = Nature(), {}
+    nature = Nature()
+    uses: dict[str, LatentUse] = {}
     for rows in streaming.chunks(model.device, what):
         batch, streams = examples.rows(rows), streaming.streams(rows, purpose, model.device)
         tally = _Tally()
@@ -122,8 +123,8 @@ def _watched(fold: Fold, uses: dict[str, LatentUse]) -> Callable[[Term], None]:
 
     def record(term: Term) -> None:
         fold(term)
-        if not term.data and term.value is not None and term.q is not None:
-            uses.setdefault(term.name, LatentUse()).add(term)
+        if not term.data and term.value is not None:
+            uses.setdefault(term.name, LatentUse()).add(term, term.value)
 
     return record
 
@@ -152,8 +153,9 @@ def _gathered(tallies: list[_Tally], nature: Nature, uses: dict[str, LatentUse],
             return PerExample.exact(value)
         return PerExample(value, each(lambda tally: part(tally).variance_of_mean), bound, particles)
 
-    log_likelihood, effective = nature.refusal, None
-    if log_likelihood is None:
+    effective = None
+    log_likelihood: PerExample | str = nature.refusal or ""
+    if nature.refusal is None:
         effective = each(lambda tally: tally.log_w.effective_sample_size)
         value, variance = each(lambda tally: tally.log_w.value), each(lambda tally: tally.log_w.variance)
         log_likelihood = PerExample(value, variance, "lower", particles) if nature.latent else PerExample.exact(value)

@@ -11,7 +11,9 @@ estimated and taken off.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 from unveil.distributions import kl_per_dim
 from unveil.evaluation.accumulate import Moments
@@ -29,19 +31,20 @@ class LatentUse:
         self.rate = 0.0
         self.kl: Tensor | None = None
         self.means = Moments()
-        self.noise: Tensor | float = 0.0
+        self.noise = torch.zeros((), dtype=torch.float64)
 
-    def add(self, term: Term) -> None:
-        """Take in a chunk's term."""
+    def add(self, term: Term, value: Tensor) -> None:
+        """Take in a chunk's term at its value."""
         b = term.shape[1]
         self.examples += b
         self.rate += term.rate().double().mean(0).sum().item()
-        dims = None if term.kl is None else kl_per_dim(term.q, term.p)
+        dims = _kl(term)
         if dims is not None:
-            batch_dims = max(len(term.q.batch_shape), len(term.p.batch_shape))
-            dims = _per_particle(dims, batch_dims, b).double().mean((0, 1)) * b
-            self.kl = dims if self.kl is None else self.kl + dims
-        mean = _mean(term).double()
+            total = dims.double().mean((0, 1)) * b
+            self.kl = total if self.kl is None else self.kl + total
+        if term.q is None:  # the factor that a model spliced in as a prior gives to the variable above it
+            return
+        mean = _mean(term.q, value).double()
         self.means.add(mean.mean(0))
         if len(mean) > 1:
             self.noise = self.noise + mean.var(0).sum(0) / len(mean)
@@ -60,15 +63,24 @@ class LatentUse:
     def active(self) -> Tensor:
         """Which coordinates are active, (\\*event,)."""
         variance = self.means.squares / max(self.examples - 1, 1) - self.noise / self.examples
-        return (variance > ACTIVE).cpu()
+        return torch.gt(variance, ACTIVE).cpu()
 
 
-def _mean(term: Term) -> Tensor:
-    """E[z] under the term's q, (K or 1, B, \\*event); the drawn vector itself where q has no mean (a code's)."""
+def _kl(term: Term) -> Tensor | None:
+    """The KL of each coordinate, (K or 1, B, \\*event), where there is a closed form for it."""
+    if term.q is None or term.p is None or term.kl is None:
+        return None
+    dims = kl_per_dim(term.q, term.p)
+    batch_dims = max(len(term.q.batch_shape), len(term.p.batch_shape))
+    return None if dims is None else _per_particle(dims, batch_dims, term.shape[1])
+
+
+def _mean(q: Distribution, value: Tensor) -> Tensor:
+    """E[z] under q, (K or 1, B, \\*event); the drawn vector itself where q has no mean (a code's)."""
     try:
-        return _per_particle(term.q.mean, len(term.q.batch_shape), term.shape[1])
+        return _per_particle(q.mean, len(q.batch_shape), value.shape[1])
     except NotImplementedError:
-        return term.value
+        return value
 
 
 def _per_particle(value: Tensor, batch_dims: int, b: int) -> Tensor:

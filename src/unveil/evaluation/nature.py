@@ -63,4 +63,5 @@ def refusal(term: Term) -> str | None:
 
 def _certain(term: Term) -> bool:
     """Whether the term's rate is a closed form that is the same for all particles."""
-    return term.kl is not None and max(len(term.q.batch_shape), len(term.p.batch_shape)) < 2
+    known = [distribution for distribution in (term.q, term.p) if distribution is not None]
+    return term.kl is not None and all(len(distribution.batch_shape) < 2 for distribution in known)

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from unveil.evaluation.estimate import Estimate, finite
 
+NOT_ASKED_FOR = "not asked for"
+
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
@@ -21,7 +23,8 @@ class Evaluation:
         log_likelihood_prior: log p(x) by naive Monte Carlo, with as many draws from the prior: how that fails.
         rate: KL(q(z | x) || p(z)), what the code costs.
         distortion: -log p(x | z), what is left.
-        bits_per_dim: -log p(x) in bits per observed entry (minus the ELBO where there is no log-likelihood).
+        bits_per_dim: -log p(x) in bits per observed entry (minus the ELBO where there is no log-likelihood);
+            None where nothing is observed.
         mean_kl: The rate, as the left side of ELBO surgery's balance.
         mutual_information: I_q[n, z], what a code tells about which example it is of; at most log N.
         marginal_kl: KL(q(z) || p(z)), what the prior misses of the codes as a whole.
@@ -50,7 +53,7 @@ class Evaluation:
     log_likelihood_prior: Estimate | None
     rate: Estimate
     distortion: Estimate
-    bits_per_dim: Estimate
+    bits_per_dim: Estimate | None
     mean_kl: Estimate
     mutual_information: Estimate | None
     marginal_kl: Estimate | None
@@ -83,7 +86,7 @@ class Evaluation:
         sample_size = self.effective_sample_size and dict(zip(("mean", "min"), self.effective_sample_size, strict=True))
         return {
             **estimates,
-            "bits_per_dim": finite(self.bits_per_dim.value),
+            "bits_per_dim": None if self.bits_per_dim is None else finite(self.bits_per_dim.value),
             "bits_per_dim_estimate": estimates["bits_per_dim"],
             "particles": self.particles,
             "examples": self.examples,
@@ -114,15 +117,18 @@ class Evaluation:
         return "\n".join([line(header), rule, *map(line, rows), "", *self._sentences()])
 
     def _sentences(self) -> list[str]:
-        some = "all" if self.examples == self.rows else f"{self.examples:,} of"
-        sentences = [f"{some} {self.rows:,} examples, {self.particles:,} latent draws each"]
-        if self.effective_sample_size is not None and self.log_likelihood.bound != "exact":
+        some = "" if self.examples == self.rows else f" of {self.rows:,}"
+        sentences = [f"examples: {self.examples:,}{some}; latent draws for each: {self.particles:,}"]
+        if self.effective_sample_size is not None and self.elbo.bound != "exact":
             mean, least = self.effective_sample_size
-            sentences[0] += f"; effective sample size {mean:.0f} on average, {least:.1f} at least"
+            sentences[0] += f"; effective sample size {mean:.3g} on average, {least:.3g} at least"
         if self.units:
             sentences.append(f"{self.active_units} of {self.units} latent units are active")
-        missing = [f"no {LABELS[name]}: {reason}" for name, reason in self.reasons.items()]
-        return [*sentences, self.collapse, *self.notes, *missing]
+        missing: dict[str, list[str]] = {}
+        for name, reason in self.reasons.items():
+            missing.setdefault(reason, []).append(LABELS[name])
+        told = [f"no {', '.join(names)}: {reason}" for reason, names in missing.items() if reason != NOT_ASKED_FOR]
+        return [*sentences, self.collapse, *self.notes, *told]
 
 
 LABELS = {
@@ -139,11 +145,17 @@ LABELS = {
     "gap": "inference gap",
 }
 ESTIMATES = tuple(LABELS)
+OPTIONAL = (
+    "log_likelihood",
+    "log_likelihood_prior",
+    "mutual_information",
+    "marginal_kl",
+    "surgery_residual",
+    "gap",
+)
+"""The estimates that may be missing."""
 
 
 def _row(label: str, estimate: Estimate) -> tuple[str, ...]:
-    def error(number: float) -> str:
-        return f"+-{estimate.figure(number)}" if math.isfinite(number) and number > 0 else ""
-
-    value = estimate.figure(estimate.value)
-    return label, value, estimate.kind, error(estimate.monte_carlo_error), error(estimate.standard_error)
+    errors = (estimate.error(estimate.monte_carlo_error), estimate.error(estimate.standard_error))
+    return label, estimate.figure(estimate.value), estimate.kind, *errors

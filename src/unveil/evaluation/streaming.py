@@ -2,7 +2,7 @@
 
 Examples come in chunks; their particles come in blocks. An example's random numbers come from a stream of its own
 (:class:`~unveil.distributions.RowGenerators`), which is read one block at a time; the size of a block is a function of
-the model's data alone. So what an example draws is the same for every chunk size and every limit.
+the model alone. So what an example draws is the same for every chunk size and every limit.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ import torch
 from torch import Tensor
 
 from unveil.distributions import RowGenerators
-from unveil.models import Model
+from unveil.models import Model, Posterior, Term
+from unveil.variables import Batch
 
 BLOCK = 250
 """Particles of a block: their random numbers are drawn at once."""
 ELEMENTS = {"cpu": 2**21, "cuda": 2**26}
-"""Observed entries, over all particles and examples of one walk, that run fastest (a CPU's caches hold them)."""
+"""The entries of the largest tensor of one walk that run fastest (a CPU's caches hold them)."""
 LARGEST_BLOCK = 2**23
 """Entries that one example's block may have."""
 
@@ -49,7 +50,7 @@ class Streaming:
     Args:
         index: The row numbers that are evaluated.
         particles: Latent draws per example.
-        features: The number of observed entries of an example.
+        entries: How many entries of the largest tensor one draw of one example makes.
         seed: Decides all random numbers.
         chunk: Examples per walk; None chooses.
         progress: Told how far it is.
@@ -60,7 +61,7 @@ class Streaming:
 
     index: Tensor
     particles: int
-    features: int
+    entries: int
     seed: int = 0
     chunk: int | None = None
     progress: ProgressBar | None = None
@@ -73,13 +74,13 @@ class Streaming:
 
     def blocks(self) -> list[int]:
         """The sizes of the blocks that the particles come in."""
-        block = min(self.particles, BLOCK, max(LARGEST_BLOCK // self.features, 1))
+        block = min(self.particles, BLOCK, max(LARGEST_BLOCK // self.entries, 1))
         whole, rest = divmod(self.particles, block)
         return [block] * whole + [rest] * (rest > 0)
 
     def chunks(self, device: torch.device, what: str) -> Iterator[Tensor]:
         """The row numbers in chunks."""
-        fitting = ELEMENTS.get(device.type, ELEMENTS["cuda"]) // (self.blocks()[0] * self.features)
+        fitting = ELEMENTS.get(device.type, ELEMENTS["cuda"]) // (self.blocks()[0] * self.entries)
         done = 0
         for rows in self.index.split(self.chunk or min(max(fitting, 1), 1024)):
             yield rows
@@ -90,6 +91,28 @@ class Streaming:
     def streams(self, rows: Tensor, purpose: Stream, device: torch.device) -> RowGenerators:
         """The examples' own streams of random numbers for one purpose."""
         return RowGenerators(seed_of(self.seed, purpose), rows.tolist(), device)
+
+
+def entries_of_a_draw(model: Model, batch: Batch, features: int) -> int:
+    """How many entries of the largest tensor one latent draw of one example makes.
+
+    Args:
+        model: The model, at rest.
+        batch: A single example.
+        features: The number of its observed entries.
+    """
+    largest = features
+    generator = torch.Generator(model.device).manual_seed(0)
+
+    def look(term: Term) -> None:
+        nonlocal largest
+        for distribution in (term.p, term.q):
+            tensors = [] if distribution is None else vars(distribution).values()
+            drawn = [tensor for tensor in tensors if isinstance(tensor, Tensor) and tensor.shape[:2] == (2, 1)]
+            largest = max(largest, *(tensor[0].numel() for tensor in drawn), 0)
+
+    model.run(batch, Posterior(2, generator), look)
+    return largest
 
 
 def seed_of(seed: int, purpose: Stream) -> int:

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from unveil.evaluation.accumulate import Moments
 from unveil.evaluation.aggregate import Aggregate, Encoder, Points, encoder, own_latents
-from unveil.evaluation.estimate import PerExample, combined, negated
+from unveil.evaluation.estimate import PerExample, combined, negated, unless_relaxed
 from unveil.evaluation.examples import Examples
 from unveil.evaluation.nature import Nature
 from unveil.evaluation.streaming import Stream, Streaming, seed_of
@@ -55,9 +55,7 @@ class Surgery:
     conditional: bool
 
 
-def surgery(
-    model: Model, examples: Examples, streaming: Streaming, nature: Nature, pairs: float
-) -> Surgery | str:
+def surgery(model: Model, examples: Examples, streaming: Streaming, nature: Nature, pairs: float) -> Surgery | str:
     """Split the rate of the evaluated examples, with q(z) over all examples.
 
     Args:
@@ -74,6 +72,8 @@ def surgery(
     n = len(examples)
     generator = torch.Generator(model.device).manual_seed(seed_of(streaming.seed, Stream.ENCODING))
     probe = model.trace(examples.rows(torch.arange(1)), Posterior(2, generator))
+    if n == 1:
+        return "there is a single example, which no code can be told from another by"
     if not own_latents(probe):
         return "the model has no latent variable"
     encode = encoder(model, examples, probe, streaming.seed)
@@ -87,7 +87,7 @@ def surgery(
         )
     balance = _Balance(model, examples, streaming, encode, draws, others)
     prior = combined("unbiased", *(negated(bound) for bound in nature.priors))
-    information = "relaxed" if prior == "relaxed" else "unbiased" if others >= n else "upper"
+    information = unless_relaxed("unbiased" if others >= n else "upper", prior)
     marginal = combined(prior, "unbiased" if others >= n else "lower")
     return Surgery(
         balance.part(Stream.INFORMATION, _information, information, "mutual information"),

@@ -16,8 +16,13 @@ def is_at_cap(mutual_information: Estimate, rows: int) -> bool:
     return rows > 1 and mutual_information.value >= math.log(rows) - room
 
 
-def cap_sentence(rows: int) -> str:
+def cap_sentence(mutual_information: Estimate, rows: int) -> str:
     """What it means to be there."""
+    if mutual_information.bound == "upper":
+        return (
+            f"the bound on the mutual information is at its cap, log {rows:,} = {math.log(rows):.2f} nats: with these "
+            "random rows in q(z) nothing smaller can be shown"
+        )
     return (
         f"the mutual information is at its cap, log {rows:,} = {math.log(rows):.2f} nats: every example of the split "
         "has codes of its own, and how much more they tell can't be seen with so few examples"
@@ -40,16 +45,21 @@ def collapse_sentence(
         return "no collapse: there is no latent variable"
     if not inferred:
         return "nothing is inferred: the latent variables are drawn from the prior, so the rate is zero by construction"
-    if rate.value < NEGLIGIBLE + 2 * rate.monte_carlo_error:
+    room = NEGLIGIBLE + 2 * rate.monte_carlo_error
+    if rate.value < -room:
+        return f"the rate is negative, {rate.value:.2f} nats: p(z) is not normalised (a flat density), so it is no KL"
+    if rate.value < room:
         return f"posterior collapse: the rate is {rate.value:.2g} nats; q(z | x) is the prior, z tells nothing about x"
     if mutual_information is None:
         return f"no collapse: the rate is {rate.value:.2f} nats, {active} of {units} units are active"
     if mutual_information.value < NEGLIGIBLE + 2 * mutual_information.monte_carlo_error:
+        nothing = max(mutual_information.value, 0)
         return (
-            f"posterior collapse: q(z | x) ignores x; the rate is {rate.value:.2f} nats, but the mutual information is "
-            f"{max(mutual_information.value, 0):.2g}: what is paid for is that the codes as a whole are unlike the prior"
+            f"posterior collapse: q(z | x) ignores x; the rate is {rate.value:.2f} nats, the mutual information "
+            f"{nothing:.2g}: the rate is paid for codes that as a whole are unlike the prior"
         )
+    most = "at most " if mutual_information.bound == "upper" else ""
     return (
-        f"no collapse: z tells {mutual_information.value:.2f} nats about which example it is of, {active} of {units} "
-        "units are active"
+        f"no collapse: z tells {most}{mutual_information.value:.2f} nats about which example it is of; "
+        f"{active} of {units} units are active"
     )

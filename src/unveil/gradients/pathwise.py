@@ -13,6 +13,8 @@ under detached parameters; a distribution that is merely detached would cut the 
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -127,12 +129,12 @@ class _Scaled(torch.autograd.Function):
     """The identity, whose gradient is multiplied by ``scale``, (K, B), as that stands when the backward pass runs."""
 
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, value: Tensor, scale: Tensor) -> Tensor:
+    def forward(ctx: Any, value: Tensor, scale: Tensor) -> Tensor:
         ctx.scale = scale
         return value.view_as(value)
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         scale = ctx.scale
         return gradient * scale.reshape(*scale.shape, *(1,) * (gradient.dim() - 2)).to(gradient.dtype), None
 

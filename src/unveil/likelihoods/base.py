@@ -33,6 +33,13 @@ class Likelihood(Part, ABC):
         self.require(x)
         self.net: Net = decoder((latent_dim,), self.parameter_shape(), context)
 
+    @property
+    def levels(self) -> int:
+        """The number of levels of the data."""
+        if self.x.levels is None:
+            raise ValueError(f"likelihood: {type(self).__name__} expects levels, got real numbers")
+        return self.x.levels
+
     @abstractmethod
     def require(self, x: Variable) -> None:
         """Raise a ValueError if this likelihood is not one for such data."""

@@ -67,6 +67,8 @@ class FixedGaussian(_Gaussian):
         scale: sigma, in the data's units.
     """
 
+    scale: Tensor
+
     def __init__(
         self, x: Variable, latent_dim: int, context: int = 0, decoder: NetFactory = MLP, scale: float = 1.0
     ) -> None:
@@ -117,6 +119,10 @@ class OptimalGaussian(_Gaussian):
         decoder: Makes the net.
         momentum: How much of the old estimate a step keeps.
     """
+
+    variance: Tensor
+    total: Tensor
+    count: Tensor
 
     def __init__(
         self, x: Variable, latent_dim: int, context: int = 0, decoder: NetFactory = MLP, momentum: float = 0.95

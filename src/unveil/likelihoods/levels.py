@@ -42,7 +42,7 @@ class Categorical(Likelihood):
 
     def parameter_shape(self) -> Shape:
         """A logit for each level of each entry."""
-        return (*self.x.shape, self.x.levels)
+        return (*self.x.shape, self.levels)
 
     def distribution(self, parameters: Tensor) -> distributions.Categorical:
         """A product of categorical distributions."""
@@ -50,9 +50,8 @@ class Categorical(Likelihood):
 
     def initialize(self, x: Tensor, generator: torch.Generator) -> None:
         """Start at each entry's frequencies of levels, with one more example spread over all levels."""
-        levels = self.x.levels
-        counts = torch.stack([(x == level).sum(0) for level in range(levels)], dim=-1)
-        self.net.start_at(((counts + 1 / levels) / (len(x) + 1)).log())
+        counts = torch.stack([(x == level).sum(0) for level in range(self.levels)], dim=-1)
+        self.net.start_at(((counts + 1 / self.levels) / (len(x) + 1)).log())
 
 
 class Binomial(Likelihood):
@@ -68,11 +67,11 @@ class Binomial(Likelihood):
 
     def distribution(self, parameters: Tensor) -> distributions.Binomial:
         """A product of binomial distributions."""
-        return distributions.Binomial(self.x.levels - 1, parameters, len(self.x.shape))
+        return distributions.Binomial(self.levels - 1, parameters, len(self.x.shape))
 
     def initialize(self, x: Tensor, generator: torch.Generator) -> None:
         """Start at the logit of each entry's mean fraction."""
-        self.net.start_at(logit(x.mean(0) / (self.x.levels - 1), 1e-2))
+        self.net.start_at(logit(x.mean(0) / (self.levels - 1), 1e-2))
 
 
 class DiscretizedLogistic(Likelihood):
@@ -87,10 +86,13 @@ class DiscretizedLogistic(Likelihood):
         decoder: Makes the net.
     """
 
+    centre: Tensor
+    spread: Tensor
+
     def __init__(self, x: Variable, latent_dim: int, context: int = 0, decoder: NetFactory = MLP) -> None:
         super().__init__(x, latent_dim, context, decoder)
-        self.register_buffer("centre", torch.tensor((x.levels - 1) / 2))
-        self.register_buffer("spread", torch.tensor(x.levels / 4))
+        self.register_buffer("centre", torch.tensor((self.levels - 1) / 2))
+        self.register_buffer("spread", torch.tensor(self.levels / 4))
 
     def require(self, x: Variable) -> None:
         """Levels."""
@@ -105,7 +107,7 @@ class DiscretizedLogistic(Likelihood):
         h, g = parameters.unbind(-1)
         scale = self.spread * g.clamp(-7, 5).exp()
         return distributions.DiscretizedLogistic(
-            self.centre + self.spread * h, scale, self.x.levels, len(self.x.shape)
+            self.centre + self.spread * h, scale, self.levels, len(self.x.shape)
         )
 
     @torch.no_grad()

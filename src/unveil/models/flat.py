@@ -61,8 +61,9 @@ class VAE(Model):
     def walk(self, visit: Visit, batch: Batch) -> None:
         """z, then x."""
         x, c = batch["x"], batch.context
-        q = None if self.posterior is None else lambda: self.posterior(x, c)
-        z = visit("z", p=lambda: self.prior(context=c, posterior=self.posterior), q=q)
+        posterior = self.posterior
+        q = None if posterior is None else lambda: posterior(x, c)
+        z = visit("z", p=lambda: self.prior(context=c, posterior=posterior), q=q)
         visit("x", p=lambda: self.likelihood(z, c), value=x, mask=batch.mask)
 
 

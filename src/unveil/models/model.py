@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from itertools import chain
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -165,8 +166,9 @@ class Model(Configurable, nn.Module, ABC):
         observed = self.x if isinstance(self.x, Mapping) else {"x": self.x}
         for part in self.own_parts():
             for name, variable in observed.items():
-                if variable is not None and part.variable is variable and batch[name] is not None:
-                    part.initialize(batch[name], generator)
+                values = batch[name]
+                if variable is not None and part.variable is variable and values is not None:
+                    part.initialize(values, generator)
 
     def own_parts(self) -> list[Part]:
         """The parts of this model, those of models spliced into it left out: they live with other data."""
@@ -190,6 +192,6 @@ def _batch(x: Data | None, context: Tensor | None) -> Batch:
     return x if isinstance(x, Batch) else Batch(x=x, context=context)
 
 
-def _unwrap(values: Mapping[str, object]) -> object:
+def _unwrap(values: Mapping[str, Any]) -> Any:
     """The one value itself, or all by name."""
     return next(iter(values.values())) if len(values) == 1 else dict(values)

@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -77,7 +78,7 @@ def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], header: Mappi
     part.replace(path)
 
 
-def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, object]]:
+def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors and the header of a file.
 
     Raises:

@@ -91,6 +91,11 @@ class Term:
         """``value`` times the number of terms that this one stands for."""
         return value if self.weight is None else self.weight * value
 
+    @property
+    def kept(self) -> Tensor | None:
+        """What a replay needs: the code where there is one, the value otherwise."""
+        return self.value if self.code is None else self.code
+
     def with_log_q(self, log_q: Tensor) -> Term:
         """The same term with another log q(value), e.g. one whose parameters are detached."""
         fields = {name: getattr(self, name) for name in ("p", "q", "data", "code", "weight", "bound", "proposed")}
@@ -99,9 +104,10 @@ class Term:
     def _score(self, distribution: Distribution | None, known: Tensor | None) -> Tensor:
         if known is not None:
             return known.expand(self.shape)
-        if distribution is None:
-            return self._zero(self.value)
-        return distribution.log_prob(self.value if self.code is None else self.code).expand(self.shape)
+        value = self.kept
+        if value is None:
+            raise ValueError(f"{self.name}: a factor has no distribution to be scored with")
+        return self._zero(value) if distribution is None else distribution.log_prob(value).expand(self.shape)
 
     def _zero(self, like: Tensor) -> Tensor:
         dtype = like.dtype if like.is_floating_point() else torch.get_default_dtype()

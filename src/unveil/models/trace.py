@@ -78,8 +78,8 @@ class Trace:
     @property
     def values(self) -> dict[str, Tensor]:
         """Every latent value (a code where there is one), proposal and choice by name: what a replay needs."""
-        latents = {term.name: term.value if term.code is None else term.code for term in self.latents}
-        return {**self.auxiliary, **latents}
+        latents = {term.name: term.kept for term in self.latents}
+        return {**self.auxiliary, **{name: value for name, value in latents.items() if value is not None}}
 
     @property
     def bound(self) -> Bound:

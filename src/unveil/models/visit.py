@@ -82,7 +82,8 @@ class Visit:
         self.data = data
         self.shape = (source.particles, size)
         self.auxiliary: dict[str, Tensor] = {}
-        self.values: dict[str, Tensor] = {}
+        self.visited: set[str] = set()  # names alone: the values of a long chain must not be held
+        self.x: Tensor | None = None
         self._proposals: dict[str, _Proposal] = {}
 
     @property
@@ -116,8 +117,9 @@ class Visit:
         Returns:
             The variable's value: (K, B, \\*event) for a latent, ``value`` itself for data.
         """
-        if name in self.values:
+        if name in self.visited:
             raise ValueError(f"{self.scope + name}: visited twice in one walk; give each variable a name of its own")
+        self.visited.add(name)
         observed = value is not _LATENT and value is not None
         data = value is not _LATENT and self.data
         options = {"weight": None if weight is None else torch.as_tensor(weight), "bound": bound, "data": data}
@@ -181,8 +183,7 @@ class Visit:
             if mask is not None and distribution is not None:
                 distribution = Masked(distribution, mask)
             self._add(name, value, distribution, None, options)
-        self.values[name] = value
-        return value
+        return self._keep(name, value)
 
     def _score(
         self, name: str, p: Deferred | None, q: Deferred | None, proposal: _Proposal | None, given: Tensor, options: dict
@@ -215,8 +216,7 @@ class Visit:
             raise ValueError(f"{self.scope + name}: has no p to draw from (a flat density); it needs a q or a value")
         distribution = p()
         if isinstance(distribution, Conditioned):
-            self.values[name] = self._splice(name, distribution, None, data=options["data"])
-            return self.values[name]
+            return self._keep(name, self._splice(name, distribution, None, data=options["data"]))
         taken = source.take(distribution, self._sample_shape(distribution))
         return self._latent(name, taken, distribution, distribution, options)
 
@@ -237,8 +237,13 @@ class Visit:
         self._add(name, taken.value, p, q, options, code=taken.code, proposed=proposed)
         if spliced:
             self._splice(name, spliced, taken.value, data=options["data"])
-        self.values[name] = taken.value
-        return taken.value
+        return self._keep(name, taken.value)
+
+    def _keep(self, name: str, value: Tensor) -> Tensor:
+        """The value, remembered if it is what a walk that this one is spliced into asks for."""
+        if name == "x":
+            self.x = value
+        return value
 
     def _add(self, name: str, value: Tensor, p: Distribution | None, q: Distribution | None, options: dict, **more):
         self.record(Term(self.scope + name, value, shape=self.shape, p=p, q=q, **options, **more))
@@ -247,7 +252,7 @@ class Visit:
         inner = Visit(self.source, self.size, self.device, self.record, f"{self.scope}{name}/", data=data)
         spliced.model.walk(inner, Batch(x=value, context=spliced.context, size=self.size))
         self.auxiliary.update(inner.finish())
-        return inner.values["x"]
+        return inner.x
 
     def _sample_shape(self, distribution: Distribution) -> tuple[int, ...]:
         """The axes that a distribution of batch shape (), (B,) or (K, B) lacks."""

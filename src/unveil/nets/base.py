@@ -53,8 +53,9 @@ def flattened(x: Tensor, shape: Shape) -> Tensor:
     return x.reshape(*x.shape[: x.dim() - len(shape)], prod(shape))
 
 
-def he_normal(linear: nn.Module, *, gain: float = 2.0) -> None:
+def he_normal(linear: nn.Linear | nn.Conv2d | nn.ConvTranspose2d, *, gain: float = 2.0) -> None:
     """Weights ~ N(0, gain / fan_in), bias zero (He et al. 2015)."""
     fan_in = linear.weight[0].numel()
     nn.init.normal_(linear.weight, std=(gain / fan_in) ** 0.5)
-    nn.init.zeros_(linear.bias)
+    if linear.bias is not None:
+        nn.init.zeros_(linear.bias)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from math import ceil
 
 import torch
@@ -27,9 +28,10 @@ class ConvEncoder(Net):
     ) -> None:
         super().__init__(_image(in_shape, "in_shape"), out_shape, context)
         sizes = [self.in_shape[0], *channels]
-        self.layers = nn.ModuleList(nn.Conv2d(a, b, 4, 2, 1) for a, b in zip(sizes, sizes[1:], strict=False))
-        for layer in self.layers:
+        layers = [nn.Conv2d(a, b, 4, 2, 1) for a, b in pairwise(sizes)]
+        for layer in layers:
             he_normal(layer)
+        self.layers = nn.ModuleList(layers)
         height, width = _halved(self.in_shape[1:], len(channels))[-1]
         features = sizes[-1] * height * width + context
         self.output = nn.Linear(features, torch.Size(self.out_shape).numel())
@@ -72,11 +74,11 @@ class ConvDecoder(Net):
         self.input = nn.Linear(torch.Size(self.in_shape).numel() + context, torch.Size(self.start).numel())
         he_normal(self.input)
         outputs = [*channels[1:], colours * torch.Size(self.extra).numel()]
-        self.layers = nn.ModuleList(nn.ConvTranspose2d(a, b, 4, 2, 1) for a, b in zip(channels, outputs, strict=True))
-        for layer in self.layers:
-            nn.init.normal_(layer.weight, std=(2.0 / (4 * layer.in_channels)) ** 0.5)
-            nn.init.zeros_(layer.bias)
-        nn.init.normal_(self.layers[-1].weight, std=(1.0 / (4 * channels[-1])) ** 0.5)
+        layers = [nn.ConvTranspose2d(a, b, 4, 2, 1) for a, b in zip(channels, outputs, strict=True)]
+        for layer in layers:  # each output pixel sees 2 x 2 of the kernel's 4 x 4
+            gain = 1.0 if layer is layers[-1] else 2.0
+            nn.init.normal_(layer.weight, std=(gain / (4 * layer.in_channels)) ** 0.5)
+        self.layers = nn.ModuleList(layers)
         self.bias = nn.Parameter(torch.zeros(self.out_shape))
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:

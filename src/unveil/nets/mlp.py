@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from itertools import pairwise
 from math import prod
 
 import torch
@@ -58,7 +59,7 @@ class _Layered(Net, ABC):
         if any(width < 1 for width in hidden):
             raise ValueError(f"hidden: expected positive widths, got {list(hidden)}")
         widths = [prod(self.in_shape) + context, *hidden]
-        self.hidden = nn.Sequential(*[self.layer(a, b) for a, b in zip(widths, widths[1:], strict=False)])
+        self.hidden = nn.Sequential(*[self.layer(a, b) for a, b in pairwise(widths)])
         self.output = nn.Linear(widths[-1], prod(self.out_shape))
         he_normal(self.output, gain=1.0)
 

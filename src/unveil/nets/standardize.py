@@ -15,6 +15,9 @@ class Standardize(nn.Module):
         shape: The shape of one input.
     """
 
+    mean: Tensor
+    scale: Tensor
+
     def __init__(self, shape: tuple[int, ...]) -> None:
         super().__init__()
         moments = tuple(shape) if len(shape) == 1 else (1,) * len(shape)

@@ -92,17 +92,18 @@ class FreeBits(Objective):
 
     def _clamped(self, trace: Trace, term: Term) -> Tensor:
         groups = self._groups(term)
-        per_example = groups if trace.log_weight is None else groups * trace.log_weight.exp().unsqueeze(-1) * len(groups)
-        per_example = per_example.mean(0)
+        weight = 1 / len(groups) if trace.log_weight is None else trace.log_weight.exp().unsqueeze(-1)
+        per_example = (weight * groups).sum(0)
         priced = per_example.mean(0, keepdim=True) > self.nats
         return torch.where(priced, per_example, self.nats).sum(-1)
 
     def _groups(self, term: Term) -> Tensor:
         """The rates of the term's groups, (K, B, groups)."""
-        dims = kl_per_dim(term.q, term.p) if self.per_dimension and term.kl is not None else None
-        if dims is None:
+        q, p = term.q, term.p
+        dims = None if q is None or p is None or term.kl is None else kl_per_dim(q, p)
+        if dims is None or q is None or p is None or not self.per_dimension:
             return term.rate().unsqueeze(-1)
-        factors = dims.shape[max(len(term.q.batch_shape), len(term.p.batch_shape)) :]
+        factors = dims.shape[max(len(q.batch_shape), len(p.batch_shape)) :]
         rates = dims.expand(*term.shape, *factors).reshape(*term.shape, -1)
         return rates if term.weight is None else term.weight.unsqueeze(-1) * rates
 

@@ -14,6 +14,8 @@ from unveil.parts import Part, Progress
 class Schedule(Part, ABC):
     """A number that is a function of progress; its current value is a buffer, so that checkpoints hold it."""
 
+    value: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("value", torch.tensor(float(self.at(Progress(step=0, epoch=0.0, epochs=1.0)))))
@@ -98,7 +100,7 @@ class Cosine(Schedule):
     def __init__(self, peak: float = 1e-3, end: float = 0.0, warmup: float = 0.02) -> None:
         if not 0 <= warmup < 1:
             raise ValueError(f"warmup: expected a share of training in [0, 1), got {warmup}")
-        if not peak > 0 or not 0 <= end:
+        if not peak > 0 or not end >= 0:
             raise ValueError(f"peak, end: expected a positive peak and an end of at least 0, got {peak} and {end}")
         self.peak, self.end, self.warmup = peak, end, warmup
         super().__init__()

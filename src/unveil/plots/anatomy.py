@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from unveil.data import Split
 from unveil.distributions import draw
 from unveil.models import Model, Posterior, Prior, Source, Term
-from unveil.variables import Batch
+from unveil.variables import Batch, Variable
 
 CHUNK = 250
 """Rows that go through a model at once."""
@@ -27,7 +27,8 @@ class Anatomy:
     Args:
         images: The observed variables that are images: their names and shapes (channels, height, width).
         vectors: All other observed variables, likewise.
-        inferred: Names of the latent variables that have a posterior.
+        inferred: Names of the latent variables that have a posterior, those of spliced priors left out.
+        averaged: Names of the observed variables whose distribution has a mean; of others, draws are shown.
         generative: Whether all that is not observed can be drawn from the model.
         conditional: Whether there is something to condition on.
     """
@@ -35,8 +36,15 @@ class Anatomy:
     images: dict[str, tuple[int, ...]]
     vectors: dict[str, tuple[int, ...]]
     inferred: tuple[str, ...]
+    averaged: frozenset[str]
     generative: bool
     conditional: bool
+
+
+def described(model: Model, name: str, shape: tuple[int, ...]) -> Variable | None:
+    """What the model says about an observed variable, where it says so."""
+    variable = model.x.get(name) if isinstance(model.x, Mapping) else model.x
+    return variable if variable is not None and variable.shape == shape else None
 
 
 def examine(model: Model, batch: Batch) -> Anatomy:
@@ -49,11 +57,13 @@ def examine(model: Model, batch: Batch) -> Anatomy:
     names = {term.name for term in latents}
     observed = [term for term in terms if term.observed and readable(term) and not inside(term.name, names)]
     flat = [term.name for term in latents if term.p is None and not any(inside(t.name, {term.name}) for t in terms)]
+    inferred = [term.name for term in latents if term.q is not None and term.q is not term.p]
     factors = [term for term in terms if term.value is None]
     return Anatomy(
-        images={term.name: tuple(term.p.event_shape) for term in observed if is_image(term)},
-        vectors={term.name: tuple(term.p.event_shape) for term in observed if not is_image(term)},
-        inferred=tuple(term.name for term in latents if term.q is not None and term.q is not term.p),
+        images={term.name: shape_of(term) for term in observed if is_image(term)},
+        vectors={term.name: shape_of(term) for term in observed if not is_image(term)},
+        inferred=tuple(name for name in inferred if not inside(name, names)) or tuple(inferred),
+        averaged=frozenset(term.name for term in observed if mean_of(term) is not None),
         generative=not flat and not factors,
         conditional=batch.context is not None,
     )
@@ -61,7 +71,12 @@ def examine(model: Model, batch: Batch) -> Anatomy:
 
 def is_image(term: Term) -> bool:
     """Whether a data variable has the shape (channels, height, width)."""
-    return term.p is not None and len(term.p.event_shape) == 3
+    return len(shape_of(term)) == 3
+
+
+def shape_of(term: Term) -> tuple[int, ...]:
+    """The shape of one value of a data variable."""
+    return () if term.p is None else tuple(term.p.event_shape)
 
 
 def readable(term: Term) -> bool:
@@ -120,16 +135,19 @@ def mean_of(term: Term) -> Tensor | None:
         return None
 
 
-def drawn(term: Term, generator: torch.Generator) -> Tensor:
+def drawn(term: Term, generator: torch.Generator) -> Tensor | None:
     """A draw from p for every particle and example, (K, B, \\*event)."""
+    if term.p is None:
+        return None
     missing = term.shape[: 2 - len(term.p.batch_shape)]
     return draw(term.p, missing, generator).expand(*term.shape, *term.p.event_shape)
 
 
-def value_of(term: Term) -> Tensor:
+def value_of(term: Term) -> Tensor | None:
     """The value for every particle and example, (K, B, \\*event)."""
-    shape = term.value.shape[1:] if term.observed else term.value.shape[2:]
-    return term.value.expand(*term.shape, *shape)
+    if term.value is None:
+        return None
+    return term.value.expand(*term.shape, *term.value.shape[1 if term.observed else 2 :])
 
 
 def cut(batch: Batch, start: int, stop: int) -> Batch:
@@ -137,11 +155,22 @@ def cut(batch: Batch, start: int, stop: int) -> Batch:
     return replace(batch.rows(slice(start, stop)), size=stop - start)
 
 
+def thinned(batch: Batch, count: int) -> Batch:
+    """At most that many rows of a batch, evenly spaced."""
+    index = evenly(len(batch), count)
+    return replace(batch.map(lambda rows: rows[index.to(rows.device)]), size=len(index))
+
+
 def spread_rows(split: Split, count: int, seed: int = 0) -> Batch:
     """At most that many rows of a split, evenly spaced, as a model sees them."""
-    index = torch.linspace(0, len(split) - 1, min(count, len(split)), dtype=torch.float64).round().long()
+    index = evenly(len(split), count)
     batch = split.batch(index, torch.Generator(split.device).manual_seed(seed))
     return replace(batch, size=len(index))
+
+
+def evenly(rows: int, count: int) -> Tensor:
+    """At most that many of so many row numbers, evenly spaced."""
+    return torch.linspace(0, rows - 1, min(count, rows), dtype=torch.float64).round().long()
 
 
 def classes_of(context: Tensor | None) -> Tensor | None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
@@ -19,7 +20,7 @@ Array = NDArray[np.float64]
 def training_curve(metrics: Sequence[Mapping[str, Any]], *, title: str = "Training", note: str = "") -> Figure:
     """The objective and the validation bound, the distortion and the rate, in nats per example, over the epochs.
 
-    The first epochs, which are far from the rest, may lie below the axes.
+    The first epochs, which are far from the rest, may lie outside of the axes.
 
     Args:
         metrics: One record per epoch, as :attr:`unveil.Run.metrics` has them.
@@ -34,16 +35,18 @@ def training_curve(metrics: Sequence[Mapping[str, Any]], *, title: str = "Traini
     top = style.header(note) + 0.4
     figure = style.canvas(top + 3.5 + 0.65, title, note)
     epochs = column(metrics, "epoch")
-    left = style.axes(figure, (0.85, top, 3.7, 3.5), "Bound, nats per example")
+    left = style.axes(figure, (0.85, top, 3.7, 3.5), "Objective and bound, nats per example")
     _curve(left, epochs, column(metrics, "objective"), style.ORANGE, "training objective")
     _curve(left, epochs, column(metrics, "validation"), style.BLUE, "validation bound")
     _mark_best(left, epochs, column(metrics, "validation"))
-    _focus(left, [column(metrics, "objective"), column(metrics, "validation")], lower=True)
-    style.legend(left, loc="lower right")
+    _focus(left, column(metrics, "objective"), column(metrics, "validation"))
+    if left.lines:
+        style.legend(left, loc="lower right")
     for place, name in enumerate(("distortion", "rate")):
         ax = style.axes(figure, (5.35, top + 1.95 * place, 2.35, 1.55), f"{name.capitalize()}, nats per example")
         _curve(ax, epochs, column(metrics, name), style.ORANGE, name)
-        _focus(ax, [column(metrics, name)], lower=False)
+        _focus(ax, column(metrics, name))
+        ax.tick_params(labelbottom=name == "rate")
     figure.axes[0].set_xlabel("epoch")
     figure.axes[-1].set_xlabel("epoch")
     return figure
@@ -57,8 +60,8 @@ def column(metrics: Sequence[Mapping[str, Any]], name: str) -> Array:
 
 def _curve(ax: Axes, epochs: Array, values: Array, colour: str, label: str) -> None:
     if np.isfinite(values).any():
-        marker = "o" if len(epochs) <= 15 else ""
-        ax.plot(epochs, values, color=colour, linewidth=1.8, marker=marker, markersize=4, label=label)
+        marker, width = "o" if len(epochs) <= 15 else "", 1.8 if len(epochs) <= 100 else 1.3
+        ax.plot(epochs, values, color=colour, linewidth=width, marker=marker, markersize=4, label=label)
     ax.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
     ax.yaxis.set_major_locator(MaxNLocator(nbins=5))
     ax.grid(axis="y", color=style.FAINT, linewidth=0.6, alpha=0.7)
@@ -72,24 +75,17 @@ def _mark_best(ax: Axes, epochs: Array, validation: Array) -> None:
     best = int(np.nanargmax(validation))
     ax.plot(epochs[best], validation[best], "o", color=style.BLUE, markersize=7, zorder=4, clip_on=False)
     ax.annotate(
-        f"best {validation[best]:.2f}", (epochs[best], validation[best]), (0, 9), textcoords="offset points",
-        ha="right" if best > len(epochs) / 2 else "left", fontsize=style.SMALL, color=style.BLUE,
+        f"best {validation[best]:.2f}, epoch {epochs[best]:.0f}", (epochs[best], validation[best]), (0, 9),
+        textcoords="offset points", ha="right" if best > len(epochs) / 2 else "left", fontsize=style.SMALL,
+        color=style.BLUE, path_effects=[withStroke(linewidth=3, foreground="white")],
     )  # fmt: skip
 
 
-def _focus(ax: Axes, columns: list[Array], *, lower: bool) -> None:
-    """Let the axis span what all but the first tenth of the epochs lie in; the rest only if it is near.
-
-    Args:
-        ax: The axes.
-        columns: What is drawn in it.
-        lower: Whether the early values lie below the rest, rather than anywhere.
-    """
-    late = [values[len(values) // 10 :] for values in columns]
-    values = np.concatenate(late)
-    values = values[np.isfinite(values)]
-    if not len(values):
-        return
-    low, high = float(values.min()), float(values.max())
-    pad = 0.1 * (high - low) or 0.1 * max(abs(high), 1.0)
-    ax.set_ylim(low - (0.3 * pad if lower else pad), high + 1.4 * pad)
+def _focus(ax: Axes, *columns: Array) -> None:
+    """Let the axis span what all but the first tenth of the epochs lie in."""
+    late = np.concatenate([values[len(values) // 10 :] for values in columns])
+    late = late[np.isfinite(late)]
+    if len(late):
+        low, high = float(late.min()), float(late.max())
+        margin = 0.1 * (high - low) or 0.1 * max(abs(high), 1.0)
+        ax.set_ylim(low - margin, high + 1.4 * margin)

@@ -14,7 +14,7 @@ from unveil.plots.anatomy import (
     Anatomy,
     classes_of,
     collect,
-    cut,
+    described,
     drawn,
     examine,
     generate,
@@ -23,6 +23,8 @@ from unveil.plots.anatomy import (
     readable,
     resting,
     seeded,
+    shape_of,
+    thinned,
     value_of,
 )
 from unveil.plots.mosaics import Array, Mosaic, Range, as_colours, sheet
@@ -47,7 +49,9 @@ def reconstructions(model: Model, batch: Batch, *, title: str = "", note: str = 
         ValueError: If no image is observed, or if a model without a posterior has no context to predict from.
     """
     found = examine(model, batch)
-    return sheet(title, note, [reconstructed(model, batch, found, image_of(found))])
+    name = image_of(found)
+    columns = min(len(batch), columns_for(found.images[name]))
+    return sheet(title, note, [reconstructed(model, batch, found, name, columns)])
 
 
 def samples(
@@ -79,10 +83,10 @@ def samples(
             f"context: the model is conditioned on {model.context}, got None; pass (rows, features), e.g. "
             "torch.eye(classes) for one row of images a class"
         )
-    name, shape = generated_image(model, context)
+    name, shape, averaged = generated_image(model, context)
     rows = ceil(n / columns_for(shape)) if context is None else len(context)
     columns = min(n, columns_for(shape)) if context is None else max(1, n // len(context))
-    made = sampled(model, name, (rows, columns), context, None, draws=draws)
+    made = sampled(model, name, (rows, columns), context, None, draws=draws or not averaged)
     return sheet(title, note, [made])
 
 
@@ -93,7 +97,8 @@ def reconstructions_and_samples(
 
     Args:
         model: A model of images.
-        batch: Images to reconstruct; as many as there is room for are taken. Samples are drawn for their contexts.
+        batch: Images to reconstruct, of which as many are taken as there is room for, evenly spaced. Samples are drawn
+            for their contexts, where there are contexts.
         title: The figure's title.
         note: A line below it.
 
@@ -105,31 +110,33 @@ def reconstructions_and_samples(
     columns = columns_for(found.images[name])
     contexts, labels = row_contexts(batch.context)
     rows = ROWS if contexts is None else len(contexts)
-    few = cut(batch, 0, min(len(batch), columns * ceil(rows / 2)))
+    few = thinned(batch, columns * ceil(rows / 2))
     mosaics = []
     if found.inferred or found.conditional:
-        mosaics.append(reconstructed(model, few, found, name))
+        mosaics.append(reconstructed(model, few, found, name, columns))
     if found.generative:
-        limits = image_range(model, means_and_data(model, few, name)[1])
-        mosaics.append(sampled(model, name, (rows, columns), contexts, limits, labels=labels))
+        limits = image_range(model, name, means_and_data(model, few, name)[1])
+        draws = name not in found.averaged
+        mosaics.append(sampled(model, name, (rows, columns), contexts, limits, labels=labels, draws=draws))
     if not mosaics:
         raise ValueError("model: has neither a posterior to reconstruct with nor a prior to sample from")
     return sheet(title, note, mosaics)
 
 
-def reconstructed(model: Model, batch: Batch, found: Anatomy, name: str) -> Mosaic:
+def reconstructed(model: Model, batch: Batch, found: Anatomy, name: str, columns: int) -> Mosaic:
     """Pairs of rows: images, and what the model makes of them."""
     if not (found.inferred or found.conditional):
         raise ValueError("model: has no posterior to reconstruct with; draw samples instead")
     means, data = means_and_data(model, batch, name)
-    limits = image_range(model, data)
+    limits = image_range(model, name, data)
     mask = None if batch.mask is None else batch.mask.cpu().expand(data.shape)
-    columns = min(len(data), columns_for(found.images[name]))
-    upper, lower = (in_rows(as_colours(images, limits, seen), columns) for images, seen in ((data, mask), (means, None)))
+    upper = in_rows(as_colours(data, limits, mask), columns)
+    lower = in_rows(as_colours(means, limits), columns)
     tiles = np.stack([row for pair in zip(upper, lower, strict=True) for row in pair])
+    made = "the mean of" if name in found.averaged else "a draw from"
     if found.inferred:
-        return Mosaic("Reconstructions", "pairs: data, then the mean of p(x | z), z from q(z | x)", tiles, paired=True)
-    return Mosaic("Predictions", "pairs: data, then the mean of p(x | z, c), z from p(z | c)", tiles, paired=True)
+        return Mosaic("Reconstructions", f"pairs: data, then {made} p(x | z), z from q(z | x)", tiles, paired=True)
+    return Mosaic("Predictions", f"pairs: data, then {made} p(x | z, c), z from p(z | c)", tiles, paired=True)
 
 
 def sampled(
@@ -147,7 +154,7 @@ def sampled(
     particles, batch = (1, Batch(size=rows * columns)) if contexts is None else (columns, Batch(context=contexts))
     values = generate(model, batch, (name,), particles, draws=draws)[name]
     values = values.transpose(0, 1) if contexts is not None else values.reshape(rows, columns, *values.shape[2:])
-    limits = limits or image_range(model, values)
+    limits = limits or image_range(model, name, values)
     made = "draws from p(x | z)" if draws else "means of p(x | z)"
     given = "" if contexts is None else ", one row a class" if labels else ", one row a context"
     return Mosaic("Samples", f"{made}, z from the prior{given}", as_colours(values, limits), labels=labels)
@@ -162,14 +169,14 @@ def means_and_data(model: Model, batch: Batch, name: str) -> tuple[Tensor, Tenso
             return None
         mean, value = mean_of(term), value_of(term)
         mean = drawn(term, generator) if mean is None else mean
-        return torch.stack([mean, value.to(mean.dtype)], dim=2)
+        return None if mean is None or value is None else torch.stack([mean, value.to(mean.dtype)], dim=2)
 
     means, data = collect(model, batch, Posterior(1, generator), keep)[name][0].unbind(1)
     return means, data
 
 
-def generated_image(model: Model, context: Tensor | None) -> tuple[str, tuple[int, ...]]:
-    """The name and shape of the image that a model generates.
+def generated_image(model: Model, context: Tensor | None) -> tuple[str, tuple[int, ...], bool]:
+    """The name and shape of the image that a model generates, and whether its distribution has a mean.
 
     Raises:
         ValueError: If there is none.
@@ -180,14 +187,14 @@ def generated_image(model: Model, context: Tensor | None) -> tuple[str, tuple[in
         model.run(batch, Prior(generator=seeded(model)), found.append)
     for term in found:
         if term.data and readable(term) and is_image(term) and term.name.partition("/")[0] not in model.latents:
-            return term.name, tuple(term.p.event_shape)
+            return term.name, shape_of(term), mean_of(term) is not None
     raise ValueError("model: expected one that generates images (channels, height, width), got none; use marginals")
 
 
-def image_range(model: Model, images: Tensor) -> Range:
+def image_range(model: Model, name: str, images: Tensor) -> Range:
     """Black and white as the model's description of its data has them, as these images have them without one."""
-    described = model.x is not None and model.x.shape == tuple(images.shape[-3:])
-    return Range.of(model.x.levels if described else None, images)
+    variable = described(model, name, tuple(images.shape[-3:]))
+    return Range.of(None if variable is None else variable.levels, images)
 
 
 def image_of(found: Anatomy) -> str:

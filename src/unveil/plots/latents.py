@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from torch import Tensor
 from torch import distributions as td
@@ -16,7 +17,7 @@ from unveil import distributions as ud
 from unveil.data import Split
 from unveil.models import Mode, Model, Posterior, Source, Term
 from unveil.plots import style
-from unveil.plots.anatomy import classes_of, collect, examine, seeded, spread_rows
+from unveil.plots.anatomy import classes_of, collect, examine, seeded, spread_rows, value_of
 from unveil.variables import Batch
 
 MOST_PANELS = 3
@@ -105,14 +106,16 @@ def encode(model: Model, batch: Batch, names: tuple[str, ...], source: Source) -
 
 def discrete(term: Term) -> tuple[int | None, Tensor]:
     """The number of values of a latent variable if it is discrete, and the values: integers if it is."""
-    q = term.q
+    q, value = term.q, value_of(term)
+    if value is None:
+        raise ValueError(f"{term.name}: expected a latent variable with a value, got none")
     if term.code is not None and isinstance(q, ud.Coded):
         return len(q.codebook), term.code
     if isinstance(q, ud.OneHotCategorical | td.OneHotCategorical):
-        return term.value.shape[-1], term.value.argmax(-1)
+        return value.shape[-1], value.argmax(-1)
     if isinstance(q, ud.Categorical | td.Categorical):
-        return q.logits.shape[-1], term.value
-    return None, term.value
+        return q.logits.shape[-1], value
+    return None, value
 
 
 def colours_of(context: Tensor | None, labels: Tensor | None) -> Colours:
@@ -127,19 +130,21 @@ def colours_of(context: Tensor | None, labels: Tensor | None) -> Colours:
 
 
 def _draw(codes: list[Codes], colours: Colours, title: str, note: str) -> Figure:
-    margin, between, beside = 0.75, 0.8, 1.1 if colours.classes is not None or colours.numbers is not None else 0.3
-    wide = min((style.WIDTH - margin - beside - between * (len(codes) - 1)) / len(codes), 5.2)
-    high = min(max(wide, 2.6), 5.0)
-    top = style.header(note) + 0.4
+    margin, between, beside = 0.8, 0.85, 0.9 if colours.classes is not None or colours.numbers is not None else 0.3
+    clouds = any(code.levels is None and code.values.shape[1] > 1 for code in codes)
+    wide = (style.WIDTH - margin - beside - between * (len(codes) - 1)) / len(codes)
+    high = float(np.clip(wide, 2.4, 4.6)) if clouds else 2.6
+    top = style.header(note) + (0.2 if len(codes) == 1 and clouds else 0.6)
     figure = style.canvas(top + high + 0.65, title, note)
-    drawn: Axes | None = None
     for place, code in enumerate(codes):
         ax = style.axes(figure, (margin + place * (wide + between), top, wide, high))
+        if len(codes) > 1:
+            ax.set_title(code.name, loc="left", fontsize=style.MEDIUM, color=style.INK, pad=22)
         painter = _usage if code.levels is not None else _histogram if code.values.shape[1] == 1 else _scatter
         painter(ax, code, colours)
-        drawn = ax if code.levels is None else drawn
-    if drawn is not None and colours.classes is not None:
-        style.legend(drawn, loc="upper left", bbox_to_anchor=(1.0, 1.0), markerscale=2.2, title="class")
+    coloured = [ax for ax in figure.axes if ax.get_legend_handles_labels()[0]]
+    if coloured:
+        style.legend(coloured[-1], loc="upper left", bbox_to_anchor=(1.0, 1.0), markerscale=2.2, title="class")
     return figure
 
 
@@ -150,15 +155,19 @@ def _scatter(ax: Axes, code: Codes, colours: Colours) -> None:
         present = np.unique(colours.classes)
         order = np.random.default_rng(0).permutation(len(points))  # no class lies on top of all others
         shades = np.array(style.palette(len(present)))[np.searchsorted(present, colours.classes)]
-        ax.scatter(*points[order].T, c=shades[order], **_dots(len(points)))
+        ax.scatter(points[order, 0], points[order, 1], color=shades[order], **_dots(len(points)))
         for shade, label in zip(style.palette(len(present)), present, strict=True):
             ax.scatter([], [], color=shade, s=9, linewidths=0, label=str(label))
     elif colours.numbers is not None:
-        drawn = ax.scatter(*points.T, c=colours.numbers, cmap="viridis", **_dots(len(points)))
-        bar = ax.figure.colorbar(drawn, ax=ax, label="context", fraction=0.05, pad=0.03)
+        drawn = ax.scatter(points[:, 0], points[:, 1], **_dots(len(points)))
+        drawn.set_array(colours.numbers)
+        drawn.set_cmap("viridis")
+        bar = ax.figure.colorbar(drawn, ax=ax, fraction=0.04, pad=0.03)
         bar.outline.set_visible(False)
+        bar.ax.tick_params(labelsize=style.SMALL, colors=style.MUTED, length=0)
+        bar.set_label("context", fontsize=style.MEDIUM, color=style.INK)
     else:
-        ax.scatter(*points.T, color=style.BLUE, **_dots(len(points)))
+        ax.scatter(points[:, 0], points[:, 1], color=style.BLUE, **_dots(len(points)))
     ax.set(xlabel=names[0], ylabel=names[1])
     ax.set_aspect("equal", adjustable="datalim")
     ax.margins(0.04)
@@ -167,9 +176,10 @@ def _scatter(ax: Axes, code: Codes, colours: Colours) -> None:
 def _histogram(ax: Axes, code: Codes, colours: Colours) -> None:
     """The distribution of one coordinate, in each class."""
     values = code.values[:, 0]
-    bins = np.histogram_bin_edges(values[np.isfinite(values)], bins=40)
+    count = int(np.clip(round(1.5 * len(values) ** 0.5), 8, 40))
+    bins = list(np.histogram_bin_edges(values[np.isfinite(values)], bins=count))
     if colours.classes is None:
-        ax.hist(values, bins=bins, density=True, color=style.BLUE, alpha=0.85)
+        ax.hist(values, bins=bins, density=True, color=style.BLUE)
     else:
         present = np.unique(colours.classes)
         groups = [values[colours.classes == label] for label in present]
@@ -179,33 +189,35 @@ def _histogram(ax: Axes, code: Codes, colours: Colours) -> None:
 
 
 def _usage(ax: Axes, code: Codes, colours: Colours) -> None:
-    """How often each value of a discrete variable is used, most used first."""
-    counts = np.sort(np.bincount(code.values.astype(np.int64).flatten(), minlength=code.levels))[::-1]
+    """How often each value of a discrete variable is used, most used first; the dashed line is equal use."""
+    counts = np.sort(np.bincount(code.values.astype(np.int64).flatten(), minlength=code.levels or 0))[::-1]
     shares = counts / counts.sum()
     used = shares[shares > 0]
     perplexity = float(np.exp(-(used * np.log(used)).sum()))
-    ax.bar(np.arange(len(shares)), shares, width=0.9, color=style.BLUE, linewidth=0)
+    ax.bar(np.arange(len(shares)), shares, width=0.9 if len(shares) < 100 else 1.0, color=style.BLUE, linewidth=0)
     ax.axhline(1 / len(shares), color=style.MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
-    ax.set(xlabel=f"codes of {code.name}, most used first", ylabel="share of all codes")
-    text = f"{len(used)} of {len(shares)} codes in use\nperplexity {perplexity:.1f}"
-    ax.text(0.98, 0.97, text, transform=ax.transAxes, fontsize=style.SMALL, color=style.INK, ha="right", va="top")
+    ax.set(xlabel="values, most used first", ylabel="share")
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
+    ax.annotate(
+        f"{len(used)} of {len(shares)} used, perplexity {perplexity:.1f}", (0, 1), (0, 7), xycoords="axes fraction",
+        textcoords="offset points", fontsize=style.SMALL, color=style.MUTED,
+    )  # fmt: skip
 
 
 def project(code: Codes) -> tuple[Array, tuple[str, str]]:
-    """Two coordinates of each finite example, and what they are."""
+    """Two coordinates of each example, and what they are."""
     values = np.nan_to_num(code.values, posinf=0.0, neginf=0.0)
-    variances = values.var(axis=0)
-    active = np.flatnonzero(variances > ACTIVE)
+    active = np.flatnonzero(values.var(axis=0) > ACTIVE)
     if values.shape[1] == 2 or len(active) == 2:
-        chosen = (0, 1) if values.shape[1] == 2 else (int(active[0]), int(active[1]))
-        return values[:, chosen], (f"{code.name}, dimension {chosen[0]}", f"{code.name}, dimension {chosen[1]}")
+        first, second = (0, 1) if values.shape[1] == 2 else (int(active[0]), int(active[1]))
+        return values[:, [first, second]], (f"dimension {first}", f"dimension {second}")
     centred = values - values.mean(axis=0)
     _, spread, directions = np.linalg.svd(centred, full_matrices=False)
     shares = spread**2 / max(float((spread**2).sum()), 1e-300)
-    names = [f"{code.name}, principal component {i + 1} ({shares[i]:.0%} of the variance)" for i in range(2)]
+    names = [f"principal component {i + 1} ({shares[i]:.0%})" for i in range(2)]
     return centred @ directions[:2].T, (names[0], names[1])
 
 
-def _dots(count: int) -> dict[str, float]:
+def _dots(count: int) -> dict[str, Any]:
     """Fewer points are larger."""
-    return {"s": float(np.clip(9000 / max(count, 1), 5, 30)), "alpha": 0.75, "linewidths": 0}
+    return {"s": float(np.clip(20000 / max(count, 1), 7, 30)), "alpha": 0.8, "linewidths": 0}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import sqrt
+from typing import Any
 
 import numpy as np
 import torch
@@ -96,7 +98,7 @@ def assemble(mosaic: Mosaic) -> tuple[Array, list[float]]:
 
 
 def _row_gaps(rows: int, gap: int, *, paired: bool) -> list[int]:
-    """The white below each row but the last: narrow inside pairs, wide between them, the same in all as without pairs."""
+    """The white below each row but the last: narrow inside pairs, wide between them, as much in all."""
     if not paired or rows < 4:
         return [gap] * (rows - 1)
     inside = gap // 3
@@ -109,12 +111,15 @@ def sheet(title: str, note: str, mosaics: list[Mosaic]) -> Figure:
     if len(mosaics) == 1:
         title, mosaics = title or mosaics[0].title, [replace(mosaics[0], title="")]
     left = MARGIN + (0.16 if mosaics[0].labels else 0.0)
-    names = 0.5 if len(mosaics) > 1 else 0.28
+    names = 0.5 if len(mosaics) > 1 else 0.28 if mosaics[0].note else 0.05
     arrays = [assemble(mosaic) for mosaic in mosaics]
     free = style.WIDTH - left - MARGIN - BETWEEN * (len(mosaics) - 1)
     scale = free / sum(array.shape[1] for array, _ in arrays)
-    widest = max(array.shape[1] / mosaic.tiles.shape[1] for (array, _), mosaic in zip(arrays, mosaics, strict=True))
-    scale = min(scale, LARGEST_TILE / widest)
+    largest = max(
+        sqrt(array.size / 3 / (mosaic.tiles.shape[0] * mosaic.tiles.shape[1]))
+        for (array, _), mosaic in zip(arrays, mosaics, strict=True)
+    )
+    scale = min(scale, LARGEST_TILE / largest)
     top = style.header(note) + names
     figure = style.canvas(top + scale * max(array.shape[0] for array, _ in arrays) + MARGIN, title, note)
     for mosaic, (array, middles) in zip(mosaics, arrays, strict=True):
@@ -131,5 +136,6 @@ def _panel(figure: Figure, inches: style.Rectangle, mosaic: Mosaic, array: Array
     above = 1 + 0.09 / inches[3]
     ax.text(0, above + 0.2 / inches[3], mosaic.title, transform=ax.transAxes, fontsize=style.MEDIUM, color=style.INK)
     ax.text(0, above, mosaic.note, transform=ax.transAxes, fontsize=style.SMALL, color=style.MUTED)
+    names: dict[str, Any] = {"fontsize": style.SMALL, "color": style.MUTED, "ha": "right", "va": "center"}
     for label, middle in zip(mosaic.labels, middles, strict=False):
-        ax.text(-0.012 * array.shape[1], middle, label, fontsize=style.SMALL, color=style.MUTED, ha="right", va="center")
+        ax.text(-0.012 * array.shape[1], middle, label, **names)

@@ -1,12 +1,14 @@
 """The look that all figures share: white, few lines, sizes that stay readable at 800 pixels.
 
-Matplotlib's global state is never touched: no pyplot, no rcParams. A figure is 8 inches wide and is written with 200
-dots an inch.
+Matplotlib's global state is never touched: no pyplot, no rcParams. A figure is 8 inches wide; files have 200 dots an
+inch.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import fill, shorten
+from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
@@ -17,13 +19,14 @@ from matplotlib.figure import Figure
 WIDTH = 8.0  # inches
 DPI = 200
 LARGE, MEDIUM, SMALL = 14, 11, 9.5  # points
+TITLE, LINE = 62, 94  # characters of a title, and of a line of its note, that the width has room for
 
 INK, MUTED, FAINT = "#1f2933", "#66717e", "#d5dae1"
 BLUE, ORANGE = "#2f6db3", "#dd7a26"
 CLASSES = (
-    "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
+    "#3f90da", "#ffa90e", "#bd1f01", "#2a9d6f", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#56606d", "#57c8d3",
 )  # fmt: skip
-"""Ten colours that stay apart for colour-blind readers (Petroff 2021)."""
+"""Ten colours that stay apart (after Petroff 2021)."""
 
 Rectangle = tuple[float, float, float, float]
 
@@ -36,16 +39,22 @@ def canvas(height: float, title: str, note: str = "") -> Figure:
         title: What is shown.
         note: What should be known about it.
     """
-    figure = Figure(figsize=(WIDTH, height), dpi=DPI, facecolor="white")
-    figure.text(0.3 / WIDTH, 1 - 0.22 / height, title, fontsize=LARGE, color=INK, weight="bold", va="top")
+    figure = Figure(figsize=(WIDTH, height), facecolor="white")
+    left, title = 0.3 / WIDTH, shorten(title, TITLE, placeholder=" ...")
+    figure.text(left, 1 - 0.22 / height, title, fontsize=LARGE, color=INK, weight="bold", va="top")
     if note:
-        figure.text(0.3 / WIDTH, 1 - 0.54 / height, note, fontsize=MEDIUM, color=MUTED, va="top", linespacing=1.35)
+        figure.text(left, 1 - 0.54 / height, wrap(note), fontsize=MEDIUM, color=MUTED, va="top", linespacing=1.35)
     return figure
+
+
+def wrap(note: str) -> str:
+    """A note in lines that the figure has room for."""
+    return "\n".join(fill(line, LINE) for line in note.split("\n"))
 
 
 def header(note: str = "") -> float:
     """The height that a title and its note take, in inches."""
-    return 0.62 + 0.22 * (1 + note.count("\n")) if note else 0.55
+    return 0.62 + 0.22 * (1 + wrap(note).count("\n")) if note else 0.55
 
 
 def axes(figure: Figure, inches: Rectangle, title: str = "") -> Axes:
@@ -65,9 +74,10 @@ def axes(figure: Figure, inches: Rectangle, title: str = "") -> Axes:
     return ax
 
 
-def legend(ax: Axes, **options: object) -> None:
+def legend(ax: Axes, **options: Any) -> None:
     """A legend without a frame."""
-    ax.legend(frameon=False, fontsize=SMALL, labelcolor=INK, handlelength=1.2, **options)
+    made = ax.legend(frameon=False, fontsize=SMALL, title_fontsize=SMALL, labelcolor=INK, handlelength=1.2, **options)
+    made.get_title().set_color(INK)
 
 
 def palette(classes: int) -> list[str]:

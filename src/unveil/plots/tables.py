@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil, prod
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,11 +18,11 @@ from torch import Tensor
 from unveil.data import Split
 from unveil.models import Model, Posterior, Term
 from unveil.plots import style
-from unveil.plots.anatomy import collect, examine, generate, seeded, spread_rows, value_of
+from unveil.plots.anatomy import Anatomy, collect, described, examine, generate, seeded, spread_rows, value_of
 from unveil.variables import Batch
 
 MOST_ROWS = 5000
-MOST_FEATURES, MOST_PAIRED = 12, 4
+MOST_FEATURES, MOST_PAIRED, MOST_DOTS = 16, 4, 600
 COLUMNS = 4
 FEW_LEVELS = 8
 """Numbers of so few levels are no cloud of points."""
@@ -60,8 +61,10 @@ class Feature:
         """The edges of a histogram's bins: a whole number of levels each."""
         if self.levels is not None:
             step = ceil(self.levels / 40)
-            return np.arange(0, self.levels + step, step) - 0.5
-        return np.linspace(*self.limits, int(np.clip(round(1.5 * len(self.data) ** 0.5), 8, 40)) + 1)
+            return np.arange(0.0, self.levels + step, step) - 0.5
+        count = int(np.clip(round(1.5 * len(self.data) ** 0.5), 8, 40))
+        edges: Array = np.linspace(*self.limits, count + 1)
+        return edges
 
 
 def marginals(
@@ -90,10 +93,10 @@ def marginals(
     top, wide, high = style.header(note) + 0.45, (style.WIDTH - 0.6 - 0.25 * (columns - 1)) / columns, 1.15
     wide = min(wide, 2.4)
     figure = style.canvas(top + rows * (high + 0.75), title, note)
-    for place, feature in enumerate(features):
-        row, column = divmod(place, COLUMNS)
-        ax = style.axes(figure, (0.3 + column * (wide + 0.25), top + 0.25 + row * (high + 0.7), wide, high), feature.name)
-        _histograms(ax, feature)
+    for index, feature in enumerate(features):
+        row, column = divmod(index, COLUMNS)
+        place = (0.3 + column * (wide + 0.25), top + 0.25 + row * (high + 0.7), wide, high)
+        _histograms(style.axes(figure, place, feature.name), feature)
     _legend(figure, top - 0.35)
     return figure
 
@@ -119,7 +122,7 @@ def pairs(
         ValueError: If nothing but images is observed, if the model can't be sampled from, or if there are fewer than
             two features of more than eight levels.
     """
-    features, total = compare(model, split, names, MOST_PAIRED, clouds=True)
+    features, total = compare(model, split, names, MOST_PAIRED, only_clouds=True)
     if len(features) < 2:
         raise ValueError("split: expected at least two features that are real numbers or have many levels, got fewer")
     note = "\n".join(filter(None, [note, _shown(len(features), total)]))
@@ -133,12 +136,12 @@ def pairs(
             ax.tick_params(labelbottom=row == count - 1, labelleft=column == 0 and row > 0)
             ax.set_xlabel(across.name if row == count - 1 else "")
             ax.set_ylabel(below.name if column == 0 and row > 0 else "")
-    _legend(figure, top)
+    _legend(figure, top, dots=True)
     return figure
 
 
 def compare(
-    model: Model, split: Split, names: tuple[str, ...], most: int, *, clouds: bool = False
+    model: Model, split: Split, names: tuple[str, ...], most: int, *, only_clouds: bool = False
 ) -> tuple[list[Feature], int]:
     """At most that many features, evenly spaced, of all variables that are no images, in the data and in samples.
 
@@ -147,7 +150,7 @@ def compare(
         split: The data.
         names: What the features are called.
         most: How many features to take.
-        clouds: Whether to take only those of many levels, for which a cloud of points makes sense.
+        only_clouds: Whether to take only those of many levels, for which a cloud of points makes sense.
 
     Returns:
         The features, and how many there are in all.
@@ -159,36 +162,46 @@ def compare(
     if not found.generative:
         raise ValueError("model: has a variable without a distribution to draw it from, so it can't be sampled")
 
-    def keep(term: Term) -> Tensor | None:
-        return value_of(term) if term.name in found.vectors else None
-
-    data = collect(model, batch, Posterior(generator=seeded(model)), keep)
+    data = observations(model, batch, found)
     drawn = _samples(model, batch, tuple(found.vectors))
     features: list[Feature] = []
     for name, shape in found.vectors.items():
         labels = _labels(name, prod(shape), names, alone=len(found.vectors) == 1)
-        values, levels = data[name][0].reshape(len(batch), -1), levels_of(model, shape, data[name])
-        if not clouds or levels is None or levels > FEW_LEVELS:
+        values, levels = data[name][0].reshape(len(batch), -1), levels_of(model, name, shape, data[name])
+        if not only_clouds or is_cloud(levels):
             columns = zip(labels, _columns(values), _columns(drawn[name]), strict=True)
             features += [Feature(label, x, sample, levels) for label, x, sample in columns]
     chosen = np.unique(np.linspace(0, len(features) - 1, min(most, len(features))).round().astype(int))
     return [features[index] for index in chosen], len(features)
 
 
-def levels_of(model: Model, shape: tuple[int, ...], values: Tensor) -> int | None:
+def observations(model: Model, batch: Batch, found: Anatomy) -> dict[str, Tensor]:
+    """The observed variables that are no images, (1, B, \\*shape) each."""
+
+    def keep(term: Term) -> Tensor | None:
+        return value_of(term) if term.name in found.vectors else None
+
+    return collect(model, batch, Posterior(generator=seeded(model)), keep)
+
+
+def clouds(model: Model, batch: Batch, found: Anatomy) -> int:
+    """How many features are numbers of many levels."""
+    data = observations(model, batch, found)
+    levels = {name: levels_of(model, name, shape, data[name]) for name, shape in found.vectors.items()}
+    return sum(prod(shape) for name, shape in found.vectors.items() if is_cloud(levels[name]))
+
+
+def is_cloud(levels: int | None) -> bool:
+    """Whether numbers of so many levels make a cloud of points."""
+    return levels is None or levels > FEW_LEVELS
+
+
+def levels_of(model: Model, name: str, shape: tuple[int, ...], values: Tensor) -> int | None:
     """The levels of a variable, by the model's description of it; by the values where it is not described."""
-    if model.x is not None and model.x.shape == shape:
-        return model.x.levels
+    if (variable := described(model, name, shape)) is not None:
+        return variable.levels
     whole = bool((values == values.round()).all()) and float(values.min()) >= 0
     return max(2, int(values.max()) + 1) if whole and float(values.max()) <= 255 else None
-
-
-def levels_of(model: Model, values: Tensor) -> int | None:
-    """The levels of a variable, by the model's description of it; by the values where it is not described."""
-    if model.x is not None and model.x.shape == tuple(values.shape[2:]):
-        return model.x.levels
-    whole = bool((values == values.round()).all()) and float(values.min()) >= 0
-    return int(values.max()) + 1 if whole and float(values.max()) <= 255 else None
 
 
 def _samples(model: Model, batch: Batch, names: tuple[str, ...]) -> dict[str, Tensor]:
@@ -203,7 +216,8 @@ def _samples(model: Model, batch: Batch, names: tuple[str, ...]) -> dict[str, Te
 def _labels(variable: str, count: int, names: tuple[str, ...], *, alone: bool) -> list[str]:
     if alone and len(names) == count:
         return list(names)
-    return [f"feature {entry}" if alone else f"{variable} {entry}" for entry in range(count)]
+    called = "feature" if alone and variable == "x" else variable
+    return [f"{called} {entry}" if count > 1 or called == "feature" else called for entry in range(count)]
 
 
 def _columns(values: Tensor) -> Array:
@@ -216,13 +230,12 @@ def _shown(shown: int, total: int) -> str:
 
 def _histograms(ax: Axes, feature: Feature) -> None:
     bins = feature.bins
-    for values, options in (
-        (feature.data, {"histtype": "stepfilled", "color": style.FAINT}),
-        (feature.samples, {"histtype": "step", "color": style.BLUE, "linewidth": 1.6}),
-    ):
+    filled: dict[str, Any] = {"histtype": "stepfilled", "color": style.FAINT}
+    line: dict[str, Any] = {"histtype": "step", "color": style.ORANGE, "linewidth": 1.6}
+    for values, options in ((feature.data, filled), (feature.samples, line)):
         density = np.full(len(values), 1 / (len(values) * (bins[1] - bins[0])))
         finite = np.isfinite(values)
-        ax.hist(values[finite], bins=bins, weights=density[finite], **options)
+        ax.hist(values[finite], bins=list(bins), weights=density[finite], **options)
     ax.set_xlim(*feature.limits)
     ax.set_yticks([])
     ax.spines["left"].set_visible(False)
@@ -230,26 +243,32 @@ def _histograms(ax: Axes, feature: Feature) -> None:
 
 
 def _cloud(ax: Axes, across: Feature, below: Feature) -> None:
-    for colour, name in ((style.MUTED, "data"), (style.BLUE, "samples")):
-        x, y = getattr(across, name), getattr(below, name)
-        count = min(len(x), len(y))
-        jitter = np.random.default_rng(0).uniform(-0.3, 0.3, (2, count))
-        x = x[:count] + (jitter[0] if across.levels else 0)
-        y = y[:count] + (jitter[1] if below.levels else 0)
-        ax.scatter(x, y, s=7, color=colour, alpha=0.45, linewidths=0)
+    """As many dots of data as of samples, in one random order, so that neither hides the other."""
+    count = min(len(across.data), len(across.samples), MOST_DOTS)
+    random = np.random.default_rng(0)
+    data, samples = (random.permutation(len(values))[:count] for values in (across.data, across.samples))
+    x, y = (np.concatenate([f.data[data], f.samples[samples]]) for f in (across, below))
+    x += random.uniform(-0.3, 0.3, 2 * count) if across.levels else 0.0
+    y += random.uniform(-0.3, 0.3, 2 * count) if below.levels else 0.0
+    colours = np.repeat([style.INK, style.ORANGE], count)
+    order = random.permutation(2 * count)
+    ax.scatter(x[order], y[order], s=9, c=colours[order], alpha=0.6, linewidths=0)
     ax.set(xlim=across.limits, ylim=below.limits)
     ax.xaxis.set_major_locator(MaxNLocator(nbins=3))
     ax.yaxis.set_major_locator(MaxNLocator(nbins=3))
 
 
-def _legend(figure: Figure, top: float) -> None:
+def _legend(figure: Figure, top: float, *, dots: bool = False) -> None:
     """What is data and what are samples, at the upper right."""
     handles = [
+        Line2D([], [], color=style.INK, marker="o", linestyle="", markersize=4.5, label="data"),
+        Line2D([], [], color=style.ORANGE, marker="o", linestyle="", markersize=4.5, label="samples"),
+    ] if dots else [
         Patch(color=style.FAINT, label="data"),
-        Line2D([], [], color=style.BLUE, linewidth=1.6, label="samples of the model"),
-    ]
+        Line2D([], [], color=style.ORANGE, linewidth=1.8, label="samples"),
+    ]  # fmt: skip
     height = figure.get_size_inches()[1]
     figure.legend(
         handles=handles, loc="upper right", bbox_to_anchor=(1 - 0.3 / style.WIDTH, 1 - top / height), frameon=False,
-        fontsize=style.MEDIUM, labelcolor=style.INK, ncols=2, borderaxespad=0,
+        fontsize=style.MEDIUM, labelcolor=style.INK, ncols=2, borderaxespad=0, handlelength=1.0 if dots else 2.0,
     )  # fmt: skip

@@ -17,6 +17,9 @@ from unveil.variables import Variable
 class StandardNormal(Prior):
     """p(z) = N(0, I)."""
 
+    loc: Tensor
+    scale: Tensor
+
     def __init__(self, latent_dim: int, context: int = 0, x: Variable | None = None) -> None:
         super().__init__(latent_dim, context, x)
         self.register_buffer("loc", torch.zeros(latent_dim), persistent=False)
@@ -67,5 +70,7 @@ class ConditionalGaussian(Prior):
     ) -> Normal:
         """N(mu, diag sigma^2) with the batch shape of what it depends on."""
         given = context if parents is None else joined(parents, context)
+        if given is None:
+            raise ValueError("context: a ConditionalGaussian expects parents or a context to depend on, got neither")
         loc, log_scale = self.net(given).to(given.dtype).unbind(-2)
         return Normal(loc, log_scale.clamp(-10, 5).exp())

@@ -66,6 +66,9 @@ class VampPrior(Prior):
         ValueError: If x is missing, or if there is a context.
     """
 
+    low: Tensor
+    high: Tensor
+
     def __init__(
         self,
         latent_dim: int,

@@ -26,7 +26,7 @@ from unveil.training.folder import Folder, Record
 from unveil.training.learner import Learner
 from unveil.training.loop import Loop
 from unveil.training.monitor import Monitor
-from unveil.training.settings import Settings, find_device
+from unveil.training.settings import Plan, Settings, find_device
 from unveil.training.state import State, read_counters
 from unveil.variables import Batch
 
@@ -120,17 +120,17 @@ def fit(
         epochs, batch_size, lr, seed, device, precision, average, clip, patience, compile, checkpoint_seconds
     )
     accelerator = join_processes(find_device(settings.device))
-    settings = settings.resolved(len(data.train), accelerator)
-    learner = Learner(model, objective, gradient, settings.dtype)
+    plan = settings.plan(len(data.train), accelerator)
+    learner = Learner(model, objective, gradient, plan.dtype)
     folder = None if out is None else Folder(out)
     if folder is not None:
         if resume and folder.finished:
             return finished_run(folder, model, data)
         folder.claim(resume=resume, overwrite=overwrite)
-    state = begin(learner, settings, data, accelerator)
+    state = begin(learner, plan, data, accelerator)
     if folder is not None and resume and folder.resumable:
         state.load(folder.checkpoint)
-    return carry_out(state, settings, data, accelerator, folder, progress=progress)
+    return carry_out(state, plan, data, accelerator, folder, progress=progress)
 
 
 def join_processes(device: torch.device) -> Accelerator:
@@ -139,32 +139,32 @@ def join_processes(device: torch.device) -> Accelerator:
     return Accelerator(cpu=launched and device.type == "cpu")
 
 
-def begin(learner: Learner, settings: Settings, data: Data, accelerator: Accelerator) -> State:
+def begin(learner: Learner, plan: Plan, data: Data, accelerator: Accelerator) -> State:
     """The state before the first step: parts have looked at the data, everything is on its device."""
-    initial = torch.Generator().manual_seed(settings.seed)
+    initial = torch.Generator().manual_seed(plan.seed)
     learner.model.initialize(initial_rows(data.train, initial), initial)
-    learner.to(settings.device)
+    learner.to(plan.device)
     optimizer = torch.optim.Adam(learner.parameters(), lr=1.0, fused=True)
-    generator = torch.Generator(settings.device).manual_seed(settings.seed + 1_000_003 * accelerator.process_index)
+    generator = torch.Generator(plan.device).manual_seed(plan.seed + 1_000_003 * accelerator.process_index)
     asked = {
         "model": told(learner.model), "objective": told(learner.objective), "gradient": told(learner.gradient),
-        "rows": len(data.train), "processes": accelerator.num_processes, **settings.deciding(),
+        "rows": len(data.train), "processes": accelerator.num_processes, **plan.deciding(),
     }  # fmt: skip
-    return State(learner, optimizer, Average(learner.model, settings.average), generator, asked)
+    return State(learner, optimizer, Average(learner.model, plan.average), generator, asked)
 
 
 def carry_out(
-    state: State, settings: Settings, data: Data, accelerator: Accelerator, folder: Folder | None, *, progress: bool
+    state: State, plan: Plan, data: Data, accelerator: Accelerator, folder: Folder | None, *, progress: bool
 ) -> Run:
     """Run the loop and settle its result."""
     model, counters = state.learner.model, state.counters
-    data = data.to(settings.device)
+    data = data.to(plan.device)
     feed = Feed(
-        data.train, settings.batch_size, settings.seed, accelerator.process_index, accelerator.num_processes
+        data.train, plan.batch_size, plan.seed, accelerator.process_index, accelerator.num_processes
     )
     first = accelerator.is_main_process
     metrics = folder.read_metrics(counters.step) if folder and first else []
-    total = settings.epochs * feed.steps_per_epoch
+    total = plan.epochs * feed.steps_per_epoch
     monitor = Monitor(total, feed.global_size, counters.step, show=progress and first)
 
     def record(line: Record) -> None:
@@ -174,10 +174,12 @@ def carry_out(
             if folder:
                 folder.append_metrics(line)
 
-    validate = partial(bound, model, data.validation, state.learner.objective.validation, settings.seed)
+    validate = None
+    if data.validation is not None:
+        validate = partial(bound, model, data.validation, state.learner.objective.validation, plan.seed)
     checkpoint = folder.checkpoint if folder and first else None
-    loop = Loop(state, settings, feed, accelerator, data.validation and validate, record, monitor.step, checkpoint)
-    if settings.compile:
+    loop = Loop(state, plan, feed, accelerator, validate, record, monitor.step, checkpoint)
+    if plan.compile:
         state.learner.compile()
     with monitor:
         finished = loop.run()
@@ -187,7 +189,7 @@ def carry_out(
         if finished:
             counters.finished = True
             loop.save()
-    return Run(model.eval(), data, metrics, folder and folder.path, finished, counters.seconds)
+    return Run(model.eval(), data, metrics, folder.path if folder else None, finished, counters.seconds)
 
 
 @torch.no_grad()

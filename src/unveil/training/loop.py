@@ -12,20 +12,20 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from unveil.objectives import Schedule
 from unveil.parts import Progress
 from unveil.training.diagnosis import NonFiniteError, diagnose
 from unveil.training.feed import Feed
 from unveil.training.folder import Record
-from unveil.training.settings import Settings
+from unveil.training.settings import Plan
 from unveil.training.state import State
+
 
 class Loop:
     """Takes steps until the plan ends.
 
     Args:
         state: The run as it stands; it is changed.
-        settings: What to do, with nothing left open.
+        plan: What to do.
         feed: The training batches.
         accelerator: Devices and processes.
         validate: Gives the validation bound of the model as it stands, in nats per example; None for no validation.
@@ -37,7 +37,7 @@ class Loop:
     def __init__(
         self,
         state: State,
-        settings: Settings,
+        plan: Plan,
         feed: Feed,
         accelerator: Accelerator,
         validate: Callable[[], float] | None,
@@ -45,10 +45,9 @@ class Loop:
         tick: Callable[[int], None],
         checkpoint: Path | None = None,
     ) -> None:
-        self.state, self.settings, self.feed, self.accelerator = state, settings, feed, accelerator
+        self.state, self.plan, self.feed, self.accelerator = state, plan, feed, accelerator
         self.validate, self.record, self.tick, self.checkpoint = validate, record, tick, checkpoint
         self.module = accelerator.prepare_model(state.learner, device_placement=False)
-        self.lr: Schedule = settings.lr
 
     def run(self) -> bool:
         """Take steps until the end, or until somebody interrupts.
@@ -60,7 +59,7 @@ class Loop:
             NonFiniteError: If a loss is NaN or infinite.
         """
         counters, feed = self.state.counters, self.feed
-        total = self.settings.epochs * feed.steps_per_epoch
+        total = self.plan.epochs * feed.steps_per_epoch
         began = saved = time.monotonic()
         self.state.learner.train()
         self._follow_progress()
@@ -75,7 +74,7 @@ class Loop:
                 self.tick(counters.step)
                 now = time.monotonic()
                 counters.seconds, began = counters.seconds + now - began, now
-                if now - saved > self.settings.checkpoint_seconds or interrupted():
+                if now - saved > self.plan.checkpoint_seconds or interrupted():
                     self.save()
                     saved = now
                 if interrupted():
@@ -91,12 +90,11 @@ class Loop:
         if not torch.isfinite(loss):
             raise self._non_finite(batch, before)
         self.accelerator.backward(loss)
-        if self.settings.clip is not None:
-            self.accelerator.clip_grad_norm_(self.module.parameters(), self.settings.clip)
+        if self.plan.clip is not None:
+            self.accelerator.clip_grad_norm_(self.module.parameters(), self.plan.clip)
         state.optimizer.step()
         state.optimizer.zero_grad()
-        for name, value in {**state.learner.monitored, "examples": len(batch)}.items():
-            state.sums[name] = state.sums.get(name, 0.0) + value
+        state.add(state.learner.monitored, len(batch))
 
     def save(self) -> None:
         """Write a checkpoint, if there is a place for it."""
@@ -105,11 +103,11 @@ class Loop:
 
     def _follow_progress(self) -> None:
         step = self.state.counters.step
-        progress = Progress(step, self.feed.epoch(step), self.settings.epochs)
+        progress = Progress(step, self.feed.epoch(step), self.plan.epochs)
         self.state.learner.after_step(progress)
-        self.lr.after_step(progress)
+        self.plan.lr.after_step(progress)
         for group in self.state.optimizer.param_groups:
-            group["lr"] = float(self.lr())
+            group["lr"] = float(self.plan.lr())
 
     def _end_epoch(self) -> None:
         counters, sums = self.state.counters, self.state.sums
@@ -122,10 +120,10 @@ class Loop:
                 line["validation"] = self.validate()
                 if line["validation"] > counters.best:
                     self.state.keep_best(line["validation"])
-        self.record({**line, "lr": float(self.lr()), "seconds": round(counters.seconds, 3)})
+        self.record({**line, "lr": float(self.plan.lr()), "seconds": round(counters.seconds, 3)})
 
     def _exhausted(self) -> bool:
-        counters, patience = self.state.counters, self.settings.patience
+        counters, patience = self.state.counters, self.plan.patience
         waited = (counters.step - counters.best_step) / self.feed.steps_per_epoch
         return patience is not None and self.validate is not None and waited >= patience
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from math import ceil
 from typing import Any
 
@@ -20,7 +20,7 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "bf16": torc
 
 @dataclass(frozen=True)
 class Settings:
-    """The numbers of a run; None is settled by :meth:`resolved`.
+    """What a run is asked to do; None is settled by :meth:`plan`.
 
     Args:
         epochs: Passes over the training data.
@@ -67,15 +67,41 @@ class Settings:
         if not 0 <= self.average < 1:
             raise ValueError(f"average: expected a decay in [0, 1), 0 for no averaging, got {self.average}")
 
-    def resolved(self, rows: int, accelerator: Accelerator) -> Settings:
-        """The settings with every None that has a default settled, for that many training rows."""
+    def plan(self, rows: int, accelerator: Accelerator) -> Plan:
+        """What this comes to, with nothing left open, for that many training rows."""
         processes = accelerator.num_processes
-        device = accelerator.device if processes > 1 else find_device(self.device)
         batch_size = self.batch_size or max(1, min(100, rows // 10))
         steps_per_epoch = max(1, ceil(rows / (batch_size * processes)))
-        epochs = self.epochs or min(MOST_EPOCHS, max(FEWEST_EPOCHS, round(STEPS / steps_per_epoch)))
-        lr = self.lr if isinstance(self.lr, Schedule) else Cosine(self.lr)
-        return replace(self, epochs=epochs, batch_size=batch_size, lr=lr, device=str(device))
+        return Plan(
+            epochs=self.epochs or min(MOST_EPOCHS, max(FEWEST_EPOCHS, round(STEPS / steps_per_epoch))),
+            batch_size=batch_size,
+            lr=self.lr if isinstance(self.lr, Schedule) else Cosine(self.lr),
+            seed=self.seed,
+            device=accelerator.device if processes > 1 else find_device(self.device),
+            precision=self.precision,
+            average=self.average,
+            clip=self.clip,
+            patience=self.patience,
+            compile=self.compile,
+            checkpoint_seconds=self.checkpoint_seconds,
+        )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """:class:`Settings` with nothing left open."""
+
+    epochs: int
+    batch_size: int
+    lr: Schedule
+    seed: int
+    device: torch.device
+    precision: str
+    average: float
+    clip: float | None
+    patience: int | None
+    compile: bool
+    checkpoint_seconds: float
 
     @property
     def dtype(self) -> torch.dtype:
@@ -83,7 +109,7 @@ class Settings:
         return PRECISIONS[self.precision]
 
     def deciding(self) -> dict[str, Any]:
-        """Those that decide the result, as plain data: a run is resumed with the same ones."""
+        """What decides the result, as plain data: a run is resumed with the same."""
         silent = ("device", "compile", "checkpoint_seconds")
         return {f.name: describe(getattr(self, f.name)) for f in fields(self) if f.name not in silent}
 

@@ -59,6 +59,12 @@ class State:
         self.sums: dict[str, float | Tensor] = {}
         self.best: dict[str, Tensor] = {}
 
+    def add(self, monitored: dict[str, Tensor], examples: int) -> None:
+        """Add what a step measured to the sums of the epoch."""
+        for name, value in monitored.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+        self.sums["examples"] = self.sums.get("examples", 0.0) + examples
+
     def keep_best(self, value: float) -> None:
         """Note that the model as it stands is the best so far."""
         self.counters.best, self.counters.best_step = value, self.counters.step
