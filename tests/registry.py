@@ -176,6 +176,7 @@ SCHEDULES = {
     "Cosine": objectives.Cosine,
     "Cyclical": objectives.Cyclical,
     "Linear": partial(objectives.Linear, 0.25, 1.0),
+    "WarmUp": objectives.WarmUp,
 }
 OBJECTIVES = {
     "BetaELBO": lambda: objectives.BetaELBO(objectives.Linear(0.5)),

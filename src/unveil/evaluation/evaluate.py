@@ -11,11 +11,12 @@ from torch import Tensor
 from unveil.evaluation.estimate import Estimate, PerExample, combined, unless_relaxed
 from unveil.evaluation.examples import Examples, Rows, chosen
 from unveil.evaluation.importance import Sampled, from_posterior, from_prior
+from unveil.evaluation.latents import uses_of
 from unveil.evaluation.record import NOT_ASKED_FOR, OPTIONAL, Evaluation
-from unveil.evaluation.streaming import ProgressBar, Streaming, at_rest, entries_of_a_draw
+from unveil.evaluation.streaming import ProgressBar, Stream, Streaming, at_rest, entries_of_a_draw, seed_of
 from unveil.evaluation.surgery import Surgery, surgery
 from unveil.evaluation.words import cap_sentence, collapse_sentence, is_at_cap
-from unveil.models import Model
+from unveil.models import Model, Posterior, Trace
 from unveil.variables import Batch, Observed
 
 FEW = 10
@@ -78,13 +79,20 @@ def evaluate(
     examples = Examples(model, data, seed)
     index = chosen(len(examples), limit)
     with at_rest(model):
-        entries = entries_of_a_draw(model, examples.rows(torch.arange(1)), examples.features)
+        probe = _probe(model, examples, seed)
+        entries = entries_of_a_draw(probe, examples.features)
         streaming = Streaming(index, particles, entries, seed, chunk, progress)
-        sampled = from_posterior(model, examples, streaming)
+        sampled = from_posterior(model, examples, streaming, uses_of(probe))
         prior = _from_prior(model, examples, streaming) if naive else NOT_ASKED_FOR
-        parts = surgery(model, examples, streaming, sampled.nature, pairs) if split_rate else NOT_ASKED_FOR
+        parts = surgery(model, examples, streaming, sampled.nature, probe, pairs) if split_rate else NOT_ASKED_FOR
         known = None if exact is None else _known(exact, examples, streaming)
     return _record(examples, streaming, sampled, prior, parts, known)
+
+
+def _probe(model: Model, examples: Examples, seed: int) -> Trace:
+    """Two draws of one example, to see what the model is made of."""
+    generator = torch.Generator(model.device).manual_seed(seed_of(seed, Stream.ENCODING))
+    return model.trace(examples.rows(torch.arange(1)), Posterior(2, generator))
 
 
 def _from_prior(model: Model, examples: Examples, streaming: Streaming) -> Sampled | str:

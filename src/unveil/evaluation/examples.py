@@ -133,6 +133,8 @@ def check(model: Model, batch: Batch) -> None:
         ValueError: That names the field, what was expected and what came.
     """
     expected = model.x if isinstance(model.x, Mapping) else {"x": model.x}
+    if model.x is not None and all(batch[name] is None for name in expected):
+        raise ValueError(f"{', '.join(expected)}: expected data to judge the model by, got none")
     for name, variable in expected.items():
         observed = batch[name]
         if variable is not None and observed is not None:

@@ -91,22 +91,27 @@ class Sampled:
     uses: dict[str, LatentUse] = field(default_factory=dict)
 
 
-def from_posterior(model: Model, examples: Examples, streaming: Streaming) -> Sampled:
-    """One pass with z from q."""
-    return _sampled(model, examples, streaming, Posterior, Stream.POSTERIOR, "importance sampling")
+def from_posterior(model: Model, examples: Examples, streaming: Streaming, uses: dict[str, LatentUse]) -> Sampled:
+    """One pass with z from q, which fills in what each latent variable is used for."""
+    return _sampled(model, examples, streaming, Posterior, Stream.POSTERIOR, "importance sampling", uses)
 
 
 def from_prior(model: Model, examples: Examples, streaming: Streaming) -> Sampled:
     """One pass with z from the prior: naive Monte Carlo."""
-    return _sampled(model, examples, streaming, Prior, Stream.PRIOR, "naive Monte Carlo")
+    return _sampled(model, examples, streaming, Prior, Stream.PRIOR, "naive Monte Carlo", {})
 
 
 def _sampled(
-    model: Model, examples: Examples, streaming: Streaming, source: MakeSource, purpose: Stream, what: str
+    model: Model,
+    examples: Examples,
+    streaming: Streaming,
+    source: MakeSource,
+    purpose: Stream,
+    what: str,
+    uses: dict[str, LatentUse],
 ) -> Sampled:
     tallies: list[_Tally] = []
     nature = Nature()
-    uses: dict[str, LatentUse] = {}
     for rows in streaming.chunks(model.device, what):
         batch, streams = examples.rows(rows), streaming.streams(rows, purpose, model.device)
         tally = _Tally()
@@ -123,8 +128,8 @@ def _watched(fold: Fold, uses: dict[str, LatentUse]) -> Callable[[Term], None]:
 
     def record(term: Term) -> None:
         fold(term)
-        if not term.data and term.value is not None:
-            uses.setdefault(term.name, LatentUse()).add(term, term.value)
+        if term.name in uses:
+            uses[term.name].add(term)
 
     return record
 

@@ -16,38 +16,46 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from unveil.distributions import kl_per_dim
-from unveil.evaluation.accumulate import Moments
-from unveil.models import Term
+from unveil.models import Term, Trace
 
 ACTIVE = 0.01
 """A unit is active if its posterior mean varies by more than this over the data (Burda et al. 2016)."""
 
 
 class LatentUse:
-    """Sums over the examples for one latent variable. Chunks of examples come in one after the other."""
+    """Sums over the examples for one latent variable. Chunks of examples come in one after the other.
 
-    def __init__(self) -> None:
+    All of its memory is taken before the first walk: a long chain that left something small behind at each level would
+    shred the memory that its levels pass on to each other.
+
+    Args:
+        term: The variable's term in some trace, which says how large it is.
+    """
+
+    def __init__(self, term: Term) -> None:
         self.examples = 0
         self.rate = 0.0
-        self.kl: Tensor | None = None
-        self.means = Moments()
-        self.noise = torch.zeros((), dtype=torch.float64)
+        kl = _kl(term)
+        self.kl = None if kl is None else _zeros(kl)
+        mean = torch.empty(1, 1, 0) if term.q is None or term.value is None else _mean(term.q, term.value)
+        self.total, self.squares, self.noise = _zeros(mean), _zeros(mean), _zeros(mean)
 
-    def add(self, term: Term, value: Tensor) -> None:
-        """Take in a chunk's term at its value."""
+    def add(self, term: Term) -> None:
+        """Take in a chunk's term."""
         b = term.shape[1]
         self.examples += b
         self.rate += term.rate().double().mean(0).sum().item()
-        dims = _kl(term)
-        if dims is not None:
-            total = dims.double().mean((0, 1)) * b
-            self.kl = total if self.kl is None else self.kl + total
-        if term.q is None:  # the factor that a model spliced in as a prior gives to the variable above it
+        kl = _kl(term)
+        if self.kl is not None and kl is not None:
+            self.kl += kl.double().mean((0, 1)) * b
+        if term.q is None or term.value is None:  # a factor that a spliced prior gives to the variable above it
             return
-        mean = _mean(term.q, value).double()
-        self.means.add(mean.mean(0))
-        if len(mean) > 1:
-            self.noise = self.noise + mean.var(0).sum(0) / len(mean)
+        means = _mean(term.q, term.value).double()
+        mean = means.mean(0)
+        self.total += mean.sum(0)
+        self.squares += mean.square().sum(0)
+        if len(means) > 1:
+            self.noise += means.var(0).sum(0) / len(means)
 
     @property
     def mean_rate(self) -> float:
@@ -62,8 +70,18 @@ class LatentUse:
     @property
     def active(self) -> Tensor:
         """Which coordinates are active, (\\*event,)."""
-        variance = self.means.squares / max(self.examples - 1, 1) - self.noise / self.examples
-        return torch.gt(variance, ACTIVE).cpu()
+        variance = (self.squares - self.total.square() / self.examples) / max(self.examples - 1, 1)
+        return torch.gt(variance - self.noise / self.examples, ACTIVE).cpu()
+
+
+def uses_of(trace: Trace) -> dict[str, LatentUse]:
+    """Empty sums for every latent variable of a trace, by name."""
+    return {term.name: LatentUse(term) for term in trace if not term.data and term.value is not None}
+
+
+def _zeros(like: Tensor) -> Tensor:
+    """A sum over particles and examples, (\\*event,), that is empty."""
+    return torch.zeros(like.shape[2:], dtype=torch.float64, device=like.device)
 
 
 def _kl(term: Term) -> Tensor | None:

@@ -16,8 +16,7 @@ import torch
 from torch import Tensor
 
 from unveil.distributions import RowGenerators
-from unveil.models import Model, Posterior, Term
-from unveil.variables import Batch
+from unveil.models import Model, Trace
 
 BLOCK = 250
 """Particles of a block: their random numbers are drawn at once."""
@@ -93,26 +92,16 @@ class Streaming:
         return RowGenerators(seed_of(self.seed, purpose), rows.tolist(), device)
 
 
-def entries_of_a_draw(model: Model, batch: Batch, features: int) -> int:
+def entries_of_a_draw(trace: Trace, features: int) -> int:
     """How many entries of the largest tensor one latent draw of one example makes.
 
     Args:
-        model: The model, at rest.
-        batch: A single example.
+        trace: Two draws of a single example.
         features: The number of its observed entries.
     """
-    largest = features
-    generator = torch.Generator(model.device).manual_seed(0)
-
-    def look(term: Term) -> None:
-        nonlocal largest
-        for distribution in (term.p, term.q):
-            tensors = [] if distribution is None else vars(distribution).values()
-            drawn = [tensor for tensor in tensors if isinstance(tensor, Tensor) and tensor.shape[:2] == (2, 1)]
-            largest = max(largest, *(tensor[0].numel() for tensor in drawn), 0)
-
-    model.run(batch, Posterior(2, generator), look)
-    return largest
+    distributions = [one for term in trace for one in (term.p, term.q) if one is not None]
+    tensors = [tensor for one in distributions for tensor in vars(one).values() if isinstance(tensor, Tensor)]
+    return max(features, *(tensor[0].numel() for tensor in tensors if tensor.shape[:2] == (2, 1)), 1)
 
 
 def seed_of(seed: int, purpose: Stream) -> int:

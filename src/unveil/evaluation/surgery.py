@@ -27,7 +27,7 @@ from unveil.evaluation.estimate import PerExample, combined, negated, unless_rel
 from unveil.evaluation.examples import Examples
 from unveil.evaluation.nature import Nature
 from unveil.evaluation.streaming import Stream, Streaming, seed_of
-from unveil.models import Model, Posterior
+from unveil.models import Model, Posterior, Trace
 from unveil.models.term import Bound
 
 FEWEST, MOST = 2, 16
@@ -55,7 +55,9 @@ class Surgery:
     conditional: bool
 
 
-def surgery(model: Model, examples: Examples, streaming: Streaming, nature: Nature, pairs: float) -> Surgery | str:
+def surgery(
+    model: Model, examples: Examples, streaming: Streaming, nature: Nature, probe: Trace, pairs: float
+) -> Surgery | str:
     """Split the rate of the evaluated examples, with q(z) over all examples.
 
     Args:
@@ -63,6 +65,7 @@ def surgery(model: Model, examples: Examples, streaming: Streaming, nature: Natu
         examples: The whole split.
         streaming: Which rows are evaluated.
         nature: What the model's terms are.
+        probe: Two draws of the split's first row.
         pairs: How many values of q(z | x_m) may be evaluated for each term, as parts of a matrix product; in a walk of
             the model one counts as 10 for each entry of z.
 
@@ -70,8 +73,6 @@ def surgery(model: Model, examples: Examples, streaming: Streaming, nature: Natu
         The parts, or the reason why there are none.
     """
     n = len(examples)
-    generator = torch.Generator(model.device).manual_seed(seed_of(streaming.seed, Stream.ENCODING))
-    probe = model.trace(examples.rows(torch.arange(1)), Posterior(2, generator))
     if n == 1:
         return "there is a single example, which no code can be told from another by"
     if not own_latents(probe):

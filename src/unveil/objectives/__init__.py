@@ -2,7 +2,7 @@
 
 from unveil.objectives.base import Objective
 from unveil.objectives.bounds import ELBO, IWAE, BetaELBO, FreeBits, Hybrid
-from unveil.objectives.schedules import Constant, Cosine, Cyclical, Linear, Schedule, schedule
+from unveil.objectives.schedules import Constant, Cosine, Cyclical, Linear, Schedule, WarmUp, schedule
 
 __all__ = [
     "ELBO",
@@ -16,5 +16,6 @@ __all__ = [
     "Linear",
     "Objective",
     "Schedule",
+    "WarmUp",
     "schedule",
 ]

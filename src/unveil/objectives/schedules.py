@@ -69,6 +69,28 @@ class Linear(Schedule):
         return self.start + (self.end - self.start) * min(progress.epoch / self.epochs, 1.0)
 
 
+class WarmUp(Schedule):
+    """From 0 to ``level`` in a straight line over the first share of training, then constant.
+
+    A posterior that must pay for its rate from the first step, before the decoder can use z, often gives z up; this
+    price comes in gradually.
+
+    Args:
+        share: The share of training that it takes.
+        level: The value after it.
+    """
+
+    def __init__(self, share: float = 0.1, level: float = 1.0) -> None:
+        if not 0 < share <= 1:
+            raise ValueError(f"share: expected a share of training in (0, 1], got {share}")
+        self.share, self.level = share, level
+        super().__init__()
+
+    def at(self, progress: Progress) -> float:
+        """level min(epoch / (share epochs), 1)."""
+        return self.level * min(progress.epoch / (self.share * progress.epochs), 1.0)
+
+
 class Cyclical(Schedule):
     """Ramps from 0 to ``level`` over half of each period and stays there for the other half (Fu et al. 2019).
 

@@ -18,7 +18,7 @@ from unveil.data import Data, Split
 from unveil.gradients import Gradient
 from unveil.models import Model, Posterior
 from unveil.models.saving import fill, read_tensors, save
-from unveil.objectives import Objective, Schedule
+from unveil.objectives import BetaELBO, Objective, Schedule, WarmUp
 from unveil.parts import parts_of
 from unveil.training.averaging import Average
 from unveil.training.feed import Feed
@@ -82,7 +82,8 @@ def fit(
     Args:
         model: What to fit; its weights are changed.
         data: Anything that :func:`unveil.data.load` takes.
-        objective: What to maximise; the ELBO by default.
+        objective: What to maximise; by default the ELBO whose rate is priced in over the first tenth of training (it
+            is validated at full price).
         gradient: How to estimate its gradient; pathwise by default.
         out: A folder for weights, metrics and checkpoints; nothing is written without one.
         epochs: Passes over the training data; by default as many as make about 6,000 steps.
@@ -121,7 +122,7 @@ def fit(
     )
     accelerator = join_processes(find_device(settings.device))
     plan = settings.plan(len(data.train), accelerator)
-    learner = Learner(model, objective, gradient, plan.dtype)
+    learner = Learner(model, objective or BetaELBO(WarmUp()), gradient, plan.dtype)
     folder = None if out is None else Folder(out)
     if folder is not None:
         if resume and folder.finished:
