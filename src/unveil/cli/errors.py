@@ -88,10 +88,11 @@ def user_errors(keys: Iterable[str] = ()) -> Iterator[None]:
     """
     try:
         yield
-    except (ValueError, TypeError, FileNotFoundError, ModuleNotFoundError) as error:
+    except OSError as error:
+        told = f"{error.filename}: {error.strerror}" if error.strerror else str(error)  # the system's, or the library's
+        raise UsageError(spoken(told, keys)) from error
+    except (ValueError, TypeError, ModuleNotFoundError) as error:
         raise UsageError(spoken(str(error), keys)) from error
-    except PermissionError as error:
-        raise UsageError(f"{error.filename}: {error.strerror}; choose a place that you may write to") from error
 
 
 @contextmanager

@@ -80,10 +80,11 @@ def summary(job: Job) -> str:
     """What was resolved."""
     options, training = job.options, job.training
     together = job.accelerator.num_processes
+    passes = f"{training.epochs} epoch{'s' * (training.epochs > 1)}"
     sizes = f"batches of {training.batch_size}" + (f" in each of {together} processes" if together > 1 else "")
     how = [
         f"{brief(options.objective)}, gradient {brief(options.gradient)}",
-        f"{training.epochs} epochs, {sizes}, learning rate {brief(training.lr)}",
+        f"{passes}, {sizes}, learning rate {brief(training.lr)}",
         f"{options.precision} on {training.device}, seed {training.seed}",
     ]
     return "\n".join([

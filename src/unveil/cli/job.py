@@ -124,6 +124,8 @@ def refuse_taken(folder: Folder, options: FitOptions) -> None:
     """Refuse a folder that holds a run, unless it is clear what shall become of that."""
     if options.resume and options.overwrite:
         raise UsageError("--resume, --overwrite: expected one of the two, got both")
+    if not options.out:
+        raise UsageError("--out: expected a folder, got an empty text")
     if folder.path.exists() and not folder.path.is_dir():
         raise UsageError(f"--out: expected a folder, got the file {folder.path}")
     if folder.holds_a_run and not (options.resume or options.overwrite):

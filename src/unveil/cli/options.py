@@ -131,7 +131,7 @@ class FitOptions(JudgingOptions, TrainingOptions, ModelOptions, DataOptions):
 
     Args:
         out: Where everything is written; runs/MODEL-DATA, numbered where that is taken, by default.
-        resume: Go on from the folder's checkpoint; start where there is none.
+        resume: Go on from the folder's checkpoint, with its settings; start where there is none.
         overwrite: Start anew in a folder that holds a run.
         trust: Allow parts of other packages, such as --model.prior mine.MyPrior: their code is run.
     """

@@ -86,10 +86,11 @@ def places(base: type) -> list[str]:
 
 def own_options(cls: type) -> dict[str, Argument]:
     """A part's arguments without those that its model gives it."""
-    from unveil.cli.registry import SIZES, kind_of
+    from unveil.cli.registry import SIZES
     from unveil.cli.signatures import parameters
 
-    return dict(list(parameters(cls).items())[SIZES.get(kind_of(cls), 0) :])
+    given = next((sizes for base, sizes in SIZES.items() if issubclass(cls, base)), 0)
+    return dict(list(parameters(cls).items())[given:])
 
 
 def _option(said: str, argument: Argument) -> str:
