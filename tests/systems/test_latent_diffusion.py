@@ -12,7 +12,7 @@ from torch.distributions import MultivariateNormal
 from tests.agreement import assert_mean, gradient, gradients
 from tests.systems.diffusion import Diffusion, Learned
 from tests.systems.fitting import affine, fit, widen
-from unveil.gradients import Pathwise, StickingTheLanding
+from unveil.gradients import DReG, Pathwise, StickingTheLanding
 from unveil.likelihoods import FixedGaussian
 from unveil.models import VAE, Given, Posterior, Prior
 from unveil.nets import MLP
@@ -153,3 +153,28 @@ def test_gradient_through_the_spliced_prior_is_that_of_all_its_levels(model, x, 
     )
     batch, objective = Batch(x[:1].expand(300, 2)), ELBO(closed_form=False)
     assert_mean(gradients(lambda: estimator(model, objective, batch, generator).loss, parameters, 150), exact)
+
+
+def test_sticking_the_landing_scores_the_level_that_was_drawn_and_no_other(model, x, generator):
+    calls, before = [], torch.random.get_rng_state()
+    model.prior.denoiser.register_forward_hook(lambda *_: calls.append(1))
+    StickingTheLanding()(model, ELBO(closed_form=False), Batch(x), generator)
+    assert len(calls) == 4  # the random level and the first, drawn and scored
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_doubly_reparametrised_weights_are_those_of_the_same_draws(model, x):
+    batch, before = Batch(x), torch.random.get_rng_state()
+    plain, doubly = (e(model, IWAE(3), batch, torch.Generator().manual_seed(3)) for e in (Pathwise(), DReG()))
+    assert torch.allclose(plain.value, doubly.value)
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_doubly_reparametrised_gradient_is_the_pathwise_one_on_average(model, x, generator):
+    parameters = [model.posterior.net.output.bias, model.likelihood.net.output.weight, model.prior.denoiser.slope]
+    batch = Batch(x[:1].expand(300, 2))
+    plain, doubly = (
+        gradients(lambda e=e: e(model, IWAE(3), batch, generator).loss, parameters, 60) for e in (Pathwise(), DReG())
+    )
+    assert_mean(plain - doubly, 0.0)
+    assert (doubly.std(0) < plain.std(0) + 1e-9)[:4].all()  # of the posterior's parameters

@@ -6,7 +6,7 @@ Nothing here imports torch: annotations are looked up when a command runs, and h
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from unveil.cli.registry import ModelFactory
@@ -19,9 +19,22 @@ PASSING = ("out", "resume", "overwrite", "trust")
 """What belongs to one invocation; all but ``out`` stay out of the configuration that is written down."""
 
 VAE: Any = "VAE"
-ELBO: Any = "ELBO"
 PATHWISE: Any = "Pathwise"
 """Parts by their names, which are looked up when a command runs."""
+
+
+class Choice(NamedTuple):
+    """A part by its name, with options: a default that imports nothing."""
+
+    name: str
+    options: dict[str, Any]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+WARMED_UP: Any = Choice("BetaELBO", {"beta": Choice("WarmUp", {})})
+"""The ELBO, whose rate is priced in over the first tenth of training: what :func:`unveil.fit` does by default."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +82,7 @@ class ModelOptions:
     """
 
     model: ModelFactory = VAE
-    objective: Objective = ELBO
+    objective: Objective = WARMED_UP
     gradient: Gradient = PATHWISE
 
 
@@ -78,7 +91,7 @@ class TrainingOptions:
     """Training.
 
     Args:
-        epochs: Passes over the training rows; by default as many as make about 6,000 steps.
+        epochs: Passes over the training rows; by default as many as make about 3,000 steps.
         batch_size: Rows per step and process; 100 by default, fewer for fewer than 1,000 rows.
         lr: The learning rate: the peak of a cosine, or a schedule.
         seed: Decides every random number.

@@ -10,6 +10,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from unveil.cli.configuration import one_line
 from unveil.cli.errors import UsageError, near, spoken
+from unveil.cli.options import Choice
 from unveil.cli.registry import NAMES, find, spelled
 from unveil.cli.signatures import EMPTY, Argument, Slot, is_sequence, parameters
 
@@ -76,7 +77,11 @@ class Resolved:
             self._add_part(key, slot.kind, slot.sizes, chosen)
 
     def _add_part(self, key: str, kind: type, sizes: int | None, chosen: Any) -> None:
-        cls, preset = (chosen.func, chosen.keywords) if isinstance(chosen, functools.partial) else (chosen, {})
+        cls, preset = chosen, {}
+        if isinstance(chosen, functools.partial):
+            cls, preset = chosen.func, chosen.keywords
+        elif isinstance(chosen, Choice):
+            cls, preset = chosen
         if not isinstance(cls, type):
             cls = find(kind, str(chosen), self.where(key), trust=self.trust)
         self.parts[key], self.config[key] = (cls, sizes), spelled(cls)
@@ -132,7 +137,7 @@ def typed(hint: Any, given: Any) -> Any:
 
 
 def _is_part(chosen: Any) -> bool:
-    return isinstance(chosen, type | functools.partial)
+    return isinstance(chosen, type | functools.partial | Choice)
 
 
 def _plain(value: Any) -> Any:

@@ -4,7 +4,7 @@ With f = log w and w~_k = w_k / sum_j w_j, for K draws::
 
     pathwise (Kingma & Welling 2014)               d f(z(phi); theta, phi)
     sticking the landing (Roeder et al. 2017)      the same without d log q(z; phi) at fixed z, which is zero on average
-    DReG (Tucker et al. 2019)                      theta: sum_k w~_k d log w_k;  phi: sum_k w~_k^2 (d log w_k / dz_k) dz_k
+    DReG (Tucker et al. 2019)                      theta: sum_k w~_k d log w_k; phi: sum_k w~_k^2 (d log w_k/dz_k) dz_k
 
 The last two score q with detached *parameters*, while the values that q is conditioned on stay live: in a hierarchy
 q(z1 | z2) depends on phi through z2 as well, and that path counts. So the model is walked again, at the same values,
@@ -77,11 +77,11 @@ class DReG(Gradient):
         """A walk that draws, one that scores p at the values, one that scores q at them."""
         self.check(objective)
         (source,) = objective.sources(generator, pathwise=True)
-        drawn = model.trace(batch, Posterior(source.particles, generator, pathwise=True, scores="q"))
+        drawn = model.trace(batch, Posterior(source.particles, generator, pathwise=True, scores=_needed(model)))
         if coded := [term.name for term in drawn.latents if term.code is not None]:
             raise ValueError(
-                f"gradient: DReG walks again at given codes of {', '.join(coded)}, which no gradient passes through to an "
-                "encoder; use Pathwise"
+                f"gradient: DReG walks again at given codes of {', '.join(coded)}, which no gradient passes through to "
+                "an encoder; use Pathwise"
             )
         scale = torch.ones(drawn.shape, device=model.device)
         values = {name: _Scaled.apply(value, scale) for name, value in drawn.values.items()}
@@ -147,7 +147,7 @@ class _Scores(nn.Module):
         self.model = model
 
     def forward(self, batch: Batch, values: dict[str, Tensor], particles: int, subsample: bool) -> dict[str, Tensor]:
-        source = Given(values, particles=particles, subsample=subsample, scores="q")
+        source = Given(values, particles=particles, subsample=subsample, scores=_needed(self.model))
         return {term.name: term.log_q for term in self.model.trace(batch, source).latents}
 
 
@@ -160,6 +160,11 @@ def _rescored(
     log_q = functional_call(_Scores(model), detached, arguments)
     rescored = trace.with_log_q(log_q)
     return Trace(rescored.terms, rescored.shape, log_weight=rescored.log_weight, auxiliary=rescored.auxiliary)
+
+
+def _needed(model: Model) -> str:
+    """What a pass evaluates for the sake of q: p too where p may be a model, whose latents have a q of their own."""
+    return "pq" if any(isinstance(part, Model) for part in model.modules() if part is not model) else "q"
 
 
 def _name(objective: Objective) -> str:

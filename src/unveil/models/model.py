@@ -17,6 +17,7 @@ from unveil.models.sources import Given, Mode, Posterior, Prior, Source, Tempere
 from unveil.models.term import Term
 from unveil.models.trace import Trace
 from unveil.models.visit import Conditioned, Visit
+from unveil.nets import joined
 from unveil.parts import Part
 from unveil.variables import Batch, Observed, Variable
 
@@ -51,8 +52,7 @@ class Model(Configurable, nn.Module, ABC):
         self, parents: Tensor | None = None, context: Tensor | None = None, *, posterior: object = None
     ) -> Conditioned:
         """This model as a prior or a likelihood of another: its terms are spliced into that model's walk."""
-        given = [tensor for tensor in (parents, context) if tensor is not None]
-        return Conditioned(self, torch.cat(torch.broadcast_tensors(*given), -1) if len(given) > 1 else next(iter(given), None))
+        return Conditioned(self, context if parents is None else joined(parents, context))
 
     @property
     def device(self) -> torch.device:

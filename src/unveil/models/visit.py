@@ -178,7 +178,7 @@ class Visit:
     def _observe(self, name: str, p: Deferred, value: Tensor, mask: Tensor | None, options: dict) -> Tensor:
         distribution = p() if "p" in self.source.scores else None
         if isinstance(distribution, Conditioned):
-            self._splice(name, distribution, value, data=self.data)
+            self._splice(name, distribution, value, data=self.data, mask=mask)
         else:
             if mask is not None and distribution is not None:
                 distribution = Masked(distribution, mask)
@@ -248,9 +248,11 @@ class Visit:
     def _add(self, name: str, value: Tensor, p: Distribution | None, q: Distribution | None, options: dict, **more):
         self.record(Term(self.scope + name, value, shape=self.shape, p=p, q=q, **options, **more))
 
-    def _splice(self, name: str, spliced: Conditioned, value: Tensor | None, *, data: bool) -> Tensor:
+    def _splice(
+        self, name: str, spliced: Conditioned, value: Tensor | None, *, data: bool, mask: Tensor | None = None
+    ) -> Tensor:
         inner = Visit(self.source, self.size, self.device, self.record, f"{self.scope}{name}/", data=data)
-        spliced.model.walk(inner, Batch(x=value, context=spliced.context, size=self.size))
+        spliced.model.walk(inner, Batch(x=value, context=spliced.context, mask=mask, size=self.size))
         self.auxiliary.update(inner.finish())
         return inner.x
 

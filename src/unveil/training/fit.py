@@ -86,7 +86,7 @@ def fit(
             is validated at full price).
         gradient: How to estimate its gradient; pathwise by default.
         out: A folder for weights, metrics and checkpoints; nothing is written without one.
-        epochs: Passes over the training data; by default as many as make about 6,000 steps.
+        epochs: Passes over the training data; by default as many as make about 3,000 steps.
         batch_size: Rows per step and process; 100 by default, fewer for fewer than 1,000 rows.
         lr: The learning rate: the peak of a cosine with a short warm-up, or a schedule of your own.
         seed: Decides every random number of training (the model's initial weights are yours).

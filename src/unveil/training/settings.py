@@ -12,9 +12,9 @@ from accelerate import Accelerator
 from unveil.config import describe
 from unveil.objectives import Cosine, Schedule
 
-STEPS = 6000
+STEPS = 3000
 """Steps that a fit takes where nobody says: smaller data gets more epochs."""
-FEWEST_EPOCHS, MOST_EPOCHS = 10, 500
+FEWEST_EPOCHS, MOST_EPOCHS = 10, 100
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "bf16": torch.bfloat16}
 
 
