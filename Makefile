@@ -14,10 +14,10 @@ demo: $(VENV)/installed
 	$(BIN)/unveil fit --out runs/demo --overwrite
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest --numprocesses 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
 
 test-all: $(VENV)/installed
-	$(BIN)/python -m pytest --numprocesses 2 -m 'exhaustive or not exhaustive'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 -m 'exhaustive or not exhaustive'
 
 check: $(VENV)/installed
 	$(BIN)/ruff check .

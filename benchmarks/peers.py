@@ -14,8 +14,7 @@ from functools import partial
 import torch
 import torch.nn.functional as F
 from pythae.data.datasets import BaseDataset
-from pythae.models import VAE as PythaeModel
-from pythae.models import VAEConfig
+from pythae import models as pythae_models
 from pythae.models.base.base_utils import ModelOutput
 from pythae.models.nn import BaseDecoder, BaseEncoder
 from pythae.trainers import BaseTrainer, BaseTrainerConfig
@@ -63,11 +62,11 @@ class _Decoder(BaseDecoder):
         return ModelOutput(reconstruction=torch.sigmoid(self.net(z)))  # its "bce" loss takes probabilities
 
 
-def pythae_model() -> PythaeModel:
+def pythae_model() -> pythae_models.VAE:
     """The VAE in pythae."""
     encoder, decoder = nets()
-    config = VAEConfig(input_dim=(PIXELS,), latent_dim=LATENT, reconstruction_loss="bce")
-    return PythaeModel(config, encoder=_Encoder(encoder), decoder=_Decoder(decoder))
+    config = pythae_models.VAEConfig(input_dim=(PIXELS,), latent_dim=LATENT, reconstruction_loss="bce")
+    return pythae_models.VAE(config, encoder=_Encoder(encoder), decoder=_Decoder(decoder))
 
 
 def train_bare(x: Tensor, epochs: int) -> float:

@@ -36,7 +36,7 @@ class Progress:
 
 
 class Part(Configurable, nn.Module):
-    """A module with a life: ``initialize`` once, ``observe`` and ``after_step`` at every step, ``calibrate`` at the end.
+    """A module with a life: `initialize` once, `observe` and `after_step` at every step, calibration at the end.
 
     State that these keep must be a buffer or a parameter, so that checkpoints hold it.
     """

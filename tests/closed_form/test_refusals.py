@@ -94,7 +94,7 @@ def test_trace_that_left_p_or_q_out_has_no_weight(generator):
 def test_joint_density_wants_every_latent_by_its_name():
     model, x, z = LinearGaussian(), torch.randn(4, 3), torch.randn(4, 2)
     assert torch.allclose(model.log_joint(x, z), model.log_joint(x, {"z": z}))
-    with pytest.raises(ValueError, match=r"got none for z$"):
+    with pytest.raises(ValueError, match=r"no latent variable Z; expected some of z$"):
         model.log_joint(x, {"Z": z})
 
 

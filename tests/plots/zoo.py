@@ -141,7 +141,7 @@ class LogDensity(Model):
 
     def walk(self, visit: Visit, batch: Batch) -> None:
         theta = visit("theta", q=lambda: MultivariateNormal(self.loc, torch.eye(2)))
-        visit.factor("log_density", -theta.square().sum(-1))
+        visit.factor("log_density", lambda: -theta.square().sum(-1))
 
 
 class ModelessQ(Model):

@@ -43,7 +43,7 @@ class Target(Model):
 
     def walk(self, visit: Visit, batch: Batch) -> None:
         theta = visit("theta", q=self.q)
-        visit.factor("log_density", self.log_density(theta))
+        visit.factor("log_density", lambda: self.log_density(theta))
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Size, Tensor
+from torch.distributions import Distribution as TorchDistribution
 
 from unveil.distributions.base import Factorized
 from unveil.distributions.noise import Generator
@@ -13,14 +14,14 @@ class Masked(Factorized):
     """A product of factors of which some are not observed.
 
     Args:
-        base: The distribution of all entries.
+        base: The distribution of all entries, a product of factors.
         mask: True where an entry is observed, broadcastable with ``base``'s shape.
 
     Raises:
         TypeError: If ``base`` does not factorise over its entries: leaving factors out would not marginalise.
     """
 
-    def __init__(self, base: Factorized, mask: Tensor) -> None:
+    def __init__(self, base: TorchDistribution, mask: Tensor) -> None:
         if not isinstance(base, Factorized):
             raise TypeError(
                 f"mask: expected a likelihood that factorises over entries, got {type(base).__name__}, whose missing "

@@ -129,8 +129,6 @@ def _(components: Normal, k: Tensor) -> Normal:
     return Normal(components.loc[k], components.scale[k], len(components.event_shape))
 
 
-
-
 @select.register
 def _(components: MultivariateNormal, k: Tensor) -> MultivariateNormal:
     return MultivariateNormal(components.loc[k], components.scale_tril[k])

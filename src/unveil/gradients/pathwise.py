@@ -8,7 +8,8 @@ With f = log w and w~_k = w_k / sum_j w_j, for K draws::
 
 The last two score q with detached *parameters*, while the values that q is conditioned on stay live: in a hierarchy
 q(z1 | z2) depends on phi through z2 as well, and that path counts. So the model is walked again, at the same values,
-under detached parameters; a distribution that is merely detached would cut the path.
+under detached parameters; a distribution that is merely detached would cut the path, which biases DReG and costs
+sticking the landing its zero variance.
 """
 
 from __future__ import annotations
@@ -120,7 +121,7 @@ class RelaxedPathwise(Gradient):
     def forward(self, model: Model, objective: Objective, batch: Batch, generator: Generator = None) -> Step:
         """One walk with relaxed values."""
         self.check(objective)
-        trace = model.trace(batch, Relaxed(self.temperature(), objective.particles, generator))
+        trace = model.trace(batch, Relaxed(self.temperature(), objective.particles, generator, subsample=True))
         value = objective(trace)
         return Step(-value, value, (trace,))
 

@@ -38,7 +38,7 @@ class _Gaussian(Likelihood, ABC):
         """Real numbers: a density of whole numbers has no upper limit and compares with nothing."""
         if x.levels is not None:
             raise ValueError(
-                f"likelihood: {type(self).__name__} expects real numbers, got {x.levels} levels, of which a density can "
+                f"likelihood: {type(self).__name__} expects real numbers, got {x.levels} levels, whose density can "
                 "be made as high as you like; use Bernoulli, Categorical, Binomial or DiscretizedLogistic"
             )
 
@@ -175,7 +175,10 @@ class OptimalGaussian(_Gaussian):
         if isinstance(term.p, distributions.Masked):
             seen = term.p.mask.expand_as(error).to(error.dtype)
         axes = tuple(range(2)) if self.variance.dim() == 1 else tuple(range(error.dim()))
-        total, count = (error * seen).sum(axes).reshape(self.variance.shape), seen.sum(axes).reshape(self.variance.shape)
+        total, count = (
+            (error * seen).sum(axes).reshape(self.variance.shape),
+            seen.sum(axes).reshape(self.variance.shape),
+        )
         if self.calibrating:
             self.total += total / trace.particles
             self.count = self.count + count / trace.particles

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from unveil import distributions
-from unveil.likelihoods.base import Likelihood, logit, required_levels
+from unveil.likelihoods.base import Likelihood, floating, logit, required_levels
 from unveil.nets import MLP, NetFactory, Shape
 from unveil.variables import Variable
 
@@ -30,7 +30,7 @@ class Bernoulli(Likelihood):
 
     def initialize(self, x: Tensor, generator: torch.Generator) -> None:
         """Start at the logit of each entry's mean (Burda et al. 2016)."""
-        self.net.start_at(logit(x.mean(0), 1e-2))
+        self.net.start_at(logit(floating(x).mean(0), 1e-2))
 
 
 class Categorical(Likelihood):
@@ -71,7 +71,7 @@ class Binomial(Likelihood):
 
     def initialize(self, x: Tensor, generator: torch.Generator) -> None:
         """Start at the logit of each entry's mean fraction."""
-        self.net.start_at(logit(x.mean(0) / (self.levels - 1), 1e-2))
+        self.net.start_at(logit(floating(x).mean(0) / (self.levels - 1), 1e-2))
 
 
 class DiscretizedLogistic(Likelihood):
@@ -106,13 +106,12 @@ class DiscretizedLogistic(Likelihood):
         """A product of discretized logistic distributions."""
         h, g = parameters.unbind(-1)
         scale = self.spread * g.clamp(-7, 5).exp()
-        return distributions.DiscretizedLogistic(
-            self.centre + self.spread * h, scale, self.levels, len(self.x.shape)
-        )
+        return distributions.DiscretizedLogistic(self.centre + self.spread * h, scale, self.levels, len(self.x.shape))
 
     @torch.no_grad()
     def initialize(self, x: Tensor, generator: torch.Generator) -> None:
         """Start at each entry's mean and the deviation of all."""
+        x = floating(x)
         self.centre.copy_(x.mean())
         self.spread.copy_(x.std().clamp_min(0.5))
         start = (x.mean(0) - self.centre) / self.spread

@@ -109,7 +109,7 @@ class Model(Configurable, nn.Module, ABC):
         particles, batch = (1, Batch(size=size)) if context is None else (size, Batch(context=context))
         tempered = None if temperature is None else Tempered(temperature, particles, generator)
         trace = self.trace(batch, tempered or Prior(particles, generator))
-        found = {term.name: term.p.mean.expand_as(term.value) if mean else term.value for term in trace.data}
+        found = {term.name: term.mean if mean else term.kept for term in trace.data}
         return _unwrap({name: value[0] if context is None else value for name, value in found.items()})
 
     @torch.no_grad()
@@ -120,17 +120,16 @@ class Model(Configurable, nn.Module, ABC):
             (B, \\*latent), or a mapping by name where there are several latents.
         """
         terms = self.trace(x, Mode(), context=context).latents
-        return _unwrap({term.name: (term.value if term.code is None else term.code)[0] for term in terms})
+        return _unwrap({term.name: term.kept[0] for term in terms})
 
     def decode(self, z: Observed, *, context: Tensor | None = None) -> Distribution | dict[str, Distribution]:
         """p(x | z, context) for latent values, (B, \\*latent) each (codes where there are codes)."""
         batch = Batch(context=context, size=len(z) if isinstance(z, Tensor) else len(next(iter(z.values()))))
-        return _unwrap({term.name: term.p for term in self.trace(batch, self._given(z)).data})
+        trace = self._replay(batch, self._given(z, scores=""))
+        return _unwrap({term.name: term.p for term in trace.data})
 
     @torch.no_grad()
-    def reconstruct(
-        self, x: Data, source: Source | None = None, *, context: Tensor | None = None
-    ) -> Observed:
+    def reconstruct(self, x: Data, source: Source | None = None, *, context: Tensor | None = None) -> Observed:
         """The mean of p(x | z) at a value of z inferred from x.
 
         Args:
@@ -139,7 +138,7 @@ class Model(Configurable, nn.Module, ABC):
             context: What is conditioned on.
         """
         trace = self.trace(x, source, context=context)
-        return _unwrap({term.name: term.p.mean.expand(*trace.shape, *term.p.event_shape).mean(0) for term in trace.data})
+        return _unwrap({term.name: term.mean.mean(0) for term in trace.data})
 
     def log_joint(self, x: Data, z: Observed, *, context: Tensor | None = None) -> Tensor:
         """log p(x, z | context), (B,) in nats.
@@ -148,7 +147,7 @@ class Model(Configurable, nn.Module, ABC):
             ValueError: If z lacks a latent variable: one draw of it would make a number that is no density.
         """
         given = self._given(z)
-        trace = self.trace(_batch(x, context), given)
+        trace = self._replay(_batch(x, context), given)
         missing = [term.name for term in trace.latents if term.q is not None and term.name not in given.values]
         if missing:
             raise ValueError(f"z: expected a value for every latent variable, got none for {', '.join(missing)}")
@@ -183,9 +182,16 @@ class Model(Configurable, nn.Module, ABC):
             pending.extend(module.children())
         return found
 
-    def _given(self, z: Observed) -> Given:
+    def _given(self, z: Observed, scores: str = "p") -> Given:
         values = z if isinstance(z, Mapping) else {self.latents[0]: z}
-        return Given({name: value.unsqueeze(0) for name, value in values.items()})
+        return Given({name: value.unsqueeze(0) for name, value in values.items()}, scores=scores)
+
+    def _replay(self, batch: Batch, given: Given) -> Trace:
+        trace = self.trace(batch, given)
+        known = [*trace.auxiliary, *(term.name for term in trace.latents)]
+        if unknown := sorted(set(given.values) - set(known)):
+            raise ValueError(f"z: no latent variable {', '.join(unknown)}; expected some of {', '.join(known)}")
+        return trace
 
 
 def _batch(x: Data | None, context: Tensor | None) -> Batch:

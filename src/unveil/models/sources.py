@@ -190,11 +190,19 @@ class Relaxed(Source):
         temperature: tau > 0.
         particles: K.
         generator: Where random numbers come from.
+        subsample: Whether a long chain may visit one level at random.
     """
 
-    def __init__(self, temperature: float | Tensor, particles: int = 1, generator: Generator = None) -> None:
+    def __init__(
+        self,
+        temperature: float | Tensor,
+        particles: int = 1,
+        generator: Generator = None,
+        *,
+        subsample: bool = False,
+    ) -> None:
         super().__init__(particles, generator)
-        self.temperature = temperature
+        self.temperature, self.subsample = temperature, subsample
 
     def take(self, distribution: Distribution, sample_shape: Sequence[int]) -> Taken:
         """A relaxed draw of one-hot vectors, a pathwise draw of anything else."""
@@ -322,7 +330,4 @@ class Enumerate(Source):
             marginal = grid.logsumexp(below, keepdim=True) if below else grid
             log_q[name] = (marginal - above).expand_as(grid).reshape(trace.shape)
             above = marginal
-        return Trace(
-            trace.with_log_q(log_q).terms, trace.shape, log_weight=log_joint, auxiliary=trace.auxiliary
-        )
-
+        return Trace(trace.with_log_q(log_q).terms, trace.shape, log_weight=log_joint, auxiliary=trace.auxiliary)

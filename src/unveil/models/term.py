@@ -92,9 +92,19 @@ class Term:
         return value if self.weight is None else self.weight * value
 
     @property
-    def kept(self) -> Tensor | None:
+    def kept(self) -> Tensor:
         """What a replay needs: the code where there is one, the value otherwise."""
-        return self.value if self.code is None else self.code
+        kept = self.value if self.code is None else self.code
+        if kept is None:
+            raise ValueError(f"{self.name}: is a factor, which has no value")
+        return kept
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean of p(. | parents), (K, B, \\*event)."""
+        if self.p is None:
+            raise ValueError(f"{self.name}: has no distribution to take the mean of")
+        return self.p.mean.expand(*self.shape, *self.p.event_shape)
 
     def with_log_q(self, log_q: Tensor) -> Term:
         """The same term with another log q(value), e.g. one whose parameters are detached."""
@@ -104,10 +114,9 @@ class Term:
     def _score(self, distribution: Distribution | None, known: Tensor | None) -> Tensor:
         if known is not None:
             return known.expand(self.shape)
-        value = self.kept
-        if value is None:
-            raise ValueError(f"{self.name}: a factor has no distribution to be scored with")
-        return self._zero(value) if distribution is None else distribution.log_prob(value).expand(self.shape)
+        if distribution is None:
+            return self._zero(self.kept)
+        return distribution.log_prob(self.kept).expand(self.shape)
 
     def _zero(self, like: Tensor) -> Tensor:
         dtype = like.dtype if like.is_floating_point() else torch.get_default_dtype()

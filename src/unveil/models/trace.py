@@ -72,14 +72,13 @@ class Trace:
 
     @property
     def data(self) -> list[Term]:
-        """The terms of the model's data variables, observed or generated."""
-        return [term for term in self.terms if term.data]
+        """The terms of the model's data variables, observed or generated; factors have no value and are none."""
+        return [term for term in self.terms if term.data and term.value is not None]
 
     @property
     def values(self) -> dict[str, Tensor]:
         """Every latent value (a code where there is one), proposal and choice by name: what a replay needs."""
-        latents = {term.name: term.kept for term in self.latents}
-        return {**self.auxiliary, **{name: value for name, value in latents.items() if value is not None}}
+        return {**self.auxiliary, **{term.name: term.kept for term in self.latents}}
 
     @property
     def bound(self) -> Bound:

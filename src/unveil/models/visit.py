@@ -51,7 +51,22 @@ Deferred = Callable[[], Distribution | Conditioned]
 
 
 @dataclass(frozen=True)
+class _Variable:
+    """A variable as the walk describes it; its name is scoped."""
+
+    name: str
+    p: Deferred | None
+    q: Deferred | None
+    data: bool
+    mask: Tensor | None
+    weight: Tensor | None
+    bound: Bound
+
+
+@dataclass(frozen=True)
 class _Proposal:
+    """A value drawn from q before the walk reached its variable."""
+
     taken: Taken
     q: Distribution | None
 
@@ -120,21 +135,16 @@ class Visit:
         if name in self.visited:
             raise ValueError(f"{self.scope + name}: visited twice in one walk; give each variable a name of its own")
         self.visited.add(name)
-        observed = value is not _LATENT and value is not None
-        data = value is not _LATENT and self.data
-        options = {"weight": None if weight is None else torch.as_tensor(weight), "bound": bound, "data": data}
-        if observed:
-            return self._observe(name, p, value, mask, options)
-        proposal = self._proposals.pop(name, None)
-        source = self.source.at(self.scope + name)
-        source = source.for_data if data else source
-        given = source.given(self.scope + name)
-        if given is not None:
-            return self._score(name, p, q, proposal, given.to(self.device), options)
-        if source.infers and (q is not None or proposal is not None):
-            inferred = proposal or self._propose(source, q)
-            return self._infer(name, p, inferred, options, proposed=proposal is not None)
-        return self._generate(name, p, source, options)
+        declared = value is not _LATENT
+        weight = None if weight is None else torch.as_tensor(weight)
+        variable = _Variable(self.scope + name, p, q, declared and self.data, mask, weight, bound)
+        if declared and value is not None:
+            found = self._observe(variable, value)
+        else:
+            found = self._decide(variable, self._proposals.pop(name, None))
+        if name == "x":
+            self.x = found
+        return found
 
     def propose(self, name: str, q: Deferred) -> Tensor | None:
         """Draw a variable from q before the walk reaches it, as bottom-up inference does.
@@ -151,7 +161,7 @@ class Visit:
             return None
         given = source.given(full)
         if given is not None:
-            proposal = _Proposal(Taken(given), q() if "q" in source.scores else None)
+            proposal = _Proposal(Taken(given), _distribution(q()) if "q" in source.scores else None)
         else:
             proposal = self._propose(source, q)
         self._proposals[name] = proposal
@@ -166,94 +176,107 @@ class Visit:
         self.auxiliary[full] = given
         return given
 
-    def factor(self, name: str, log_p: Tensor) -> None:
-        """Multiply the joint by exp(log_p), (K, B): a log-density that no distribution stands for."""
-        self.record(Term(self.scope + name, None, shape=self.shape, data=True, log_p=log_p))
+    def factor(self, name: str, log_p: Callable[[], Tensor]) -> None:
+        """Multiply the joint by exp(log_p()), (K, B): a log-density that no distribution stands for."""
+        if "p" in self.source.scores:
+            self.record(Term(self.scope + name, None, shape=self.shape, data=True, log_p=log_p()))
 
     def finish(self) -> dict[str, Tensor]:
         """The proposals and choices of the walk that are not variables."""
         unused = {self.scope + name: proposal.taken.value for name, proposal in self._proposals.items()}
         return {**self.auxiliary, **unused}
 
-    def _observe(self, name: str, p: Deferred, value: Tensor, mask: Tensor | None, options: dict) -> Tensor:
-        distribution = p() if "p" in self.source.scores else None
-        if isinstance(distribution, Conditioned):
-            self._splice(name, distribution, value, data=self.data, mask=mask)
-        else:
-            if mask is not None and distribution is not None:
-                distribution = Masked(distribution, mask)
-            self._add(name, value, distribution, None, options)
-        return self._keep(name, value)
+    def _observe(self, variable: _Variable, value: Tensor) -> Tensor:
+        """Score data."""
+        p = variable.p() if variable.p is not None and "p" in self.source.scores else None
+        if p is not None and variable.mask is not None and not isinstance(p, Conditioned):
+            p = Masked(p, variable.mask)
+        if isinstance(p, Conditioned):
+            return self._splice(variable, p, value)
+        return self._record(variable, Taken(value), p, None)
 
-    def _score(
-        self, name: str, p: Deferred | None, q: Deferred | None, proposal: _Proposal | None, given: Tensor, options: dict
-    ) -> Tensor:
-        scores = self.source.at(self.scope + name).scores
-        by_prior = q is None and proposal is None  # such a value's q is its p, as when it was drawn
-        distribution = p() if p is not None and ("p" in scores or by_prior) else None
+    def _decide(self, variable: _Variable, proposal: _Proposal | None) -> Tensor:
+        """Give a variable without data the value that its source decides."""
+        source = self.source.at(variable.name)
+        source = source.for_data if variable.data else source
+        given = source.given(variable.name)
+        if given is not None:
+            return self._score(variable, source, given.to(self.device), proposal)
+        if source.infers and proposal is not None:
+            return self._record(variable, proposal.taken, self._scored_p(variable, source), proposal.q, proposed=True)
+        if source.infers and variable.q is not None:
+            inferred = self._propose(source, variable.q)
+            return self._record(variable, inferred.taken, self._scored_p(variable, source), inferred.q)
+        return self._generate(variable, source)
+
+    def _score(self, variable: _Variable, source: Source, given: Tensor, proposal: _Proposal | None) -> Tensor:
+        """Score a value that was handed over; one without a q is its prior's, as when it was drawn."""
         if proposal is not None:
-            proposed = proposal.q
-        elif by_prior:
-            proposed = None if isinstance(distribution, Conditioned) else distribution
+            p, q = self._scored_p(variable, source), proposal.q
+        elif variable.q is not None:
+            p, q = self._scored_p(variable, source), _distribution(variable.q()) if "q" in source.scores else None
         else:
-            proposed = q() if "q" in scores else None
-        code = None
-        coded = next((d for d in (distribution, proposed) if isinstance(d, Coded)), None)
-        if coded is not None:
-            code, given = given, coded.codebook[given]
-        return self._latent(name, Taken(given, code), distribution, proposed, options, proposed=proposal is not None)
+            p = None if variable.p is None else variable.p()
+            q = None if isinstance(p, Conditioned) else p
+        if p is None and q is None and variable.p is not None and not given.is_floating_point():
+            p = variable.p()  # whole numbers may be codes, whose vectors p knows
+        coded = next((d for d in (p, q) if isinstance(d, Coded)), None)
+        taken = Taken(given) if coded is None else Taken(coded.codebook[given], given)
+        return self._record(variable, taken, p, q, proposed=proposal is not None)
+
+    def _generate(self, variable: _Variable, source: Source) -> Tensor:
+        """Draw a value from p."""
+        if variable.p is None:
+            raise ValueError(f"{variable.name}: has no p to draw from (a flat density); it needs a q or a value")
+        p = variable.p()
+        if isinstance(p, Conditioned):
+            value = self._splice(variable, p, None)
+            return value if variable.data else self._record(variable, Taken(value), None, None)
+        return self._record(variable, source.take(p, self._sample_shape(p)), p, p)
 
     def _propose(self, source: Source, q: Deferred) -> _Proposal:
-        distribution = q()
+        distribution = _distribution(q())
         return _Proposal(source.take(distribution, self._sample_shape(distribution)), distribution)
 
-    def _infer(self, name: str, p: Deferred | None, inferred: _Proposal, options: dict, *, proposed: bool) -> Tensor:
-        distribution = p() if p is not None and "p" in self.source.scores else None
-        return self._latent(name, inferred.taken, distribution, inferred.q, options, proposed=proposed)
+    def _scored_p(self, variable: _Variable, source: Source) -> Distribution | Conditioned | None:
+        return variable.p() if variable.p is not None and "p" in source.scores else None
 
-    def _generate(self, name: str, p: Deferred | None, source: Source, options: dict) -> Tensor:
-        if p is None:
-            raise ValueError(f"{self.scope + name}: has no p to draw from (a flat density); it needs a q or a value")
-        distribution = p()
-        if isinstance(distribution, Conditioned):
-            return self._keep(name, self._splice(name, distribution, None, data=options["data"]))
-        taken = source.take(distribution, self._sample_shape(distribution))
-        return self._latent(name, taken, distribution, distribution, options)
-
-    def _latent(
+    def _record(
         self,
-        name: str,
+        variable: _Variable,
         taken: Taken,
         p: Distribution | Conditioned | None,
         q: Distribution | None,
-        options: dict,
         *,
         proposed: bool = False,
     ) -> Tensor:
-        if taken.bound != "exact":
-            options = {**options, "bound": taken.bound}
-        spliced = p if isinstance(p, Conditioned) else None
-        p = None if spliced else p
-        self._add(name, taken.value, p, q, options, code=taken.code, proposed=proposed)
-        if spliced:
-            self._splice(name, spliced, taken.value, data=options["data"])
-        return self._keep(name, taken.value)
+        """Record the variable's term, and after it those of a model that stands for its p."""
+        term = Term(
+            variable.name,
+            taken.value,
+            shape=self.shape,
+            p=None if isinstance(p, Conditioned) else p,
+            q=q,
+            data=variable.data,
+            code=taken.code,
+            weight=variable.weight,
+            bound=variable.bound if taken.bound == "exact" else taken.bound,
+            proposed=proposed,
+        )
+        self.record(term)
+        if isinstance(p, Conditioned):
+            self._splice(variable, p, taken.value)
+        return taken.value
 
-    def _keep(self, name: str, value: Tensor) -> Tensor:
-        """The value, remembered if it is what a walk that this one is spliced into asks for."""
-        if name == "x":
-            self.x = value
-        return value
-
-    def _add(self, name: str, value: Tensor, p: Distribution | None, q: Distribution | None, options: dict, **more):
-        self.record(Term(self.scope + name, value, shape=self.shape, p=p, q=q, **options, **more))
-
-    def _splice(
-        self, name: str, spliced: Conditioned, value: Tensor | None, *, data: bool, mask: Tensor | None = None
-    ) -> Tensor:
-        inner = Visit(self.source, self.size, self.device, self.record, f"{self.scope}{name}/", data=data)
-        spliced.model.walk(inner, Batch(x=value, context=spliced.context, mask=mask, size=self.size))
+    def _splice(self, variable: _Variable, spliced: Conditioned, value: Tensor | None) -> Tensor:
+        """Walk the model that stands for p, its ``x`` being this variable."""
+        if variable.weight is not None or variable.bound != "exact":
+            raise ValueError(f"{variable.name}: a weight or a bound belongs to the terms of the model that is its p")
+        inner = Visit(self.source, self.size, self.device, self.record, f"{variable.name}/", data=variable.data)
+        spliced.model.walk(inner, Batch(x=value, context=spliced.context, mask=variable.mask, size=self.size))
         self.auxiliary.update(inner.finish())
+        if inner.x is None:
+            raise ValueError(f"{variable.name}: the model that stands for its p visits no variable 'x'")
         return inner.x
 
     def _sample_shape(self, distribution: Distribution) -> tuple[int, ...]:
@@ -265,3 +288,9 @@ class Visit:
                 "distribution declare its event axes?"
             )
         return self.shape[:missing]
+
+
+def _distribution(q: Distribution | Conditioned) -> Distribution:
+    if isinstance(q, Conditioned):
+        raise TypeError("q: expected a distribution to propose from, got a model; visit its variables one by one")
+    return q

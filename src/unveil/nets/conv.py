@@ -23,9 +23,7 @@ class ConvEncoder(Net):
         channels: The channels after each halving.
     """
 
-    def __init__(
-        self, in_shape: Shape, out_shape: Shape, context: int = 0, channels: Sequence[int] = (32, 64)
-    ) -> None:
+    def __init__(self, in_shape: Shape, out_shape: Shape, context: int = 0, channels: Sequence[int] = (32, 64)) -> None:
         super().__init__(_image(in_shape, "in_shape"), out_shape, context)
         sizes = [self.in_shape[0], *channels]
         layers = [nn.Conv2d(a, b, 4, 2, 1) for a, b in pairwise(sizes)]
@@ -63,9 +61,7 @@ class ConvDecoder(Net):
         channels: The channels before each doubling.
     """
 
-    def __init__(
-        self, in_shape: Shape, out_shape: Shape, context: int = 0, channels: Sequence[int] = (64, 32)
-    ) -> None:
+    def __init__(self, in_shape: Shape, out_shape: Shape, context: int = 0, channels: Sequence[int] = (64, 32)) -> None:
         super().__init__(in_shape, out_shape, context)
         colours, *size = _image(out_shape[:3], "out_shape")
         self.extra = self.out_shape[3:]

@@ -120,9 +120,7 @@ class GatedMLP(_Layered):
         hidden: The widths of the hidden layers.
     """
 
-    def __init__(
-        self, in_shape: Shape, out_shape: Shape, context: int = 0, hidden: Sequence[int] = (300, 300)
-    ) -> None:
+    def __init__(self, in_shape: Shape, out_shape: Shape, context: int = 0, hidden: Sequence[int] = (300, 300)) -> None:
         super().__init__(in_shape, out_shape, context, hidden)
 
     def layer(self, in_features: int, out_features: int) -> nn.Module:

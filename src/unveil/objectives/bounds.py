@@ -152,4 +152,3 @@ class Hybrid(Objective):
         """alpha (-D - R) - (1 - alpha) D', (B,)."""
         elbo = -cvae.expectation(cvae.distortion + cvae.rate(closed_form=self.closed_form))
         return self.alpha * elbo - (1 - self.alpha) * gsnn.expectation(gsnn.distortion)
-

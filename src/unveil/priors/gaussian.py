@@ -49,9 +49,7 @@ class ConditionalGaussian(Prior):
         ValueError: If there is nothing to depend on.
     """
 
-    def __init__(
-        self, latent_dim: int, context: int = 0, x: Variable | None = None, net: NetFactory = MLP
-    ) -> None:
+    def __init__(self, latent_dim: int, context: int = 0, x: Variable | None = None, net: NetFactory = MLP) -> None:
         super().__init__(latent_dim, context, x)
         if context < 1:
             raise ValueError(

@@ -160,9 +160,7 @@ def carry_out(
     """Run the loop and settle its result."""
     model, counters = state.learner.model, state.counters
     data = data.to(plan.device)
-    feed = Feed(
-        data.train, plan.batch_size, plan.seed, accelerator.process_index, accelerator.num_processes
-    )
+    feed = Feed(data.train, plan.batch_size, plan.seed, accelerator.process_index, accelerator.num_processes)
     first = accelerator.is_main_process
     metrics = folder.read_metrics(counters.step) if folder and first else []
     total = plan.epochs * feed.steps_per_epoch
@@ -268,4 +266,3 @@ def told(part: Any) -> Any:
         return describe(part)
     except TypeError:
         return type(part).__qualname__
-
