@@ -13,8 +13,8 @@ from functools import partial
 
 import torch
 import torch.nn.functional as F
-from pythae.data.datasets import BaseDataset
 from pythae import models as pythae_models
+from pythae.data.datasets import BaseDataset
 from pythae.models.base.base_utils import ModelOutput
 from pythae.models.nn import BaseDecoder, BaseEncoder
 from pythae.trainers import BaseTrainer, BaseTrainerConfig
