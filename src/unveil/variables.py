@@ -88,6 +88,12 @@ class Batch:
         """The observed variable of that name (``"x"`` where there is only one); ``None`` where it is not observed."""
         return self.x.get(name) if isinstance(self.x, Mapping) else self.x if name == "x" else None
 
+    @property
+    def seen(self) -> Tensor | None:
+        """``x`` as an encoder may see it: zero where an entry is missing."""
+        x = self["x"]
+        return x if x is None or self.mask is None else torch.where(self.mask, x, torch.zeros((), dtype=x.dtype))
+
     def map(self, function: Callable[[Tensor], Tensor]) -> Batch:
         """Apply a function of (B, ...) tensors, such as row selection or a move to a device, to every field."""
 

@@ -30,7 +30,7 @@ class RowGenerators:
 
     def __init__(self, seed: int, rows: Sequence[int], device: torch.device | str = "cpu") -> None:
         self.device = torch.device(device)
-        self.streams = [torch.Generator(self.device).manual_seed(_mix(seed, int(row))) for row in rows]
+        self.streams = [torch.Generator(self.device).manual_seed(mixed_seed(seed, int(row))) for row in rows]
 
     def draw(self, sampler: Callable[..., Tensor], shape: torch.Size, **options: Any) -> Tensor:
         """Noise of shape (particles, batch, ...), each row from its own stream."""
@@ -80,7 +80,7 @@ def _noise(sampler: Callable[..., Tensor], shape: Sequence[int], like: Tensor, g
     return sampler(tuple(shape), dtype=like.dtype, device=like.device, generator=generator)
 
 
-def _mix(seed: int, row: int) -> int:
+def mixed_seed(seed: int, row: int) -> int:
     """A 63-bit hash of two integers (SplitMix64's finalizer, Steele et al. 2014): neighbours get unrelated streams."""
     mask = (1 << 64) - 1
     h = (seed * 0x9E3779B97F4A7C15 + row * 0xD1B54A32D192ED03 + 0x632BE59BD9B4E019) & mask

@@ -115,5 +115,5 @@ class MultivariateNormal(Distribution):
         return self.log_det + 0.5 * self.loc.shape[-1] * (1 + LOG_2PI)
 
     def _draw(self, shape: Size, generator: Generator) -> Tensor:
-        noise = normal(shape, self.loc, generator).unsqueeze(-1)
-        return self.loc + (self.scale_tril @ noise).squeeze(-1)
+        noise = normal(shape, self.loc, generator).unsqueeze(-2)
+        return self.loc + (self.scale_tril * noise).sum(-1)  # L eps, not as a product that autocast would round

@@ -19,6 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
 
 from unveil.distributions import Generator
 from unveil.gradients.base import Gradient, Step
@@ -56,8 +58,9 @@ class StickingTheLanding(Gradient):
         """A walk, and one more that scores q."""
         self.check(objective)
         traces = tuple(
-            _rescored(model, batch, model.trace(batch, source), subsample=source.subsample)
+            _rescored(model, batch, trace, subsample=source.subsample) if source.infers else trace
             for source in objective.sources(generator, pathwise=True)
+            for trace in [model.trace(batch, source)]
         )
         value = objective(*traces)
         return Step(-value, value, traces)
@@ -78,6 +81,10 @@ class DReG(Gradient):
         """A walk that draws, one that scores p at the values, one that scores q at them."""
         self.check(objective)
         (source,) = objective.sources(generator, pathwise=True)
+        if not isinstance(source, Posterior):
+            raise ValueError(
+                f"gradient: DReG is for draws of q, and {_name(objective)} draws from elsewhere; use Pathwise"
+            )
         drawn = model.trace(batch, Posterior(source.particles, generator, pathwise=True, scores=_needed(model)))
         if coded := [term.name for term in drawn.latents if term.code is not None]:
             raise ValueError(
@@ -105,6 +112,8 @@ class RelaxedPathwise(Gradient):
 
     def __init__(self, temperature: float | Schedule = 0.5) -> None:
         super().__init__()
+        if not isinstance(temperature, Schedule) and not temperature > 0:
+            raise ValueError(f"temperature: expected a positive number, or a schedule, got {temperature}")
         self.temperature = schedule(temperature, "temperature")
 
     def check(self, objective: Objective) -> None:
@@ -156,11 +165,21 @@ def _rescored(
     model: Model, batch: Batch, trace: Trace, values: dict[str, Tensor] | None = None, *, subsample: bool = False
 ) -> Trace:
     """The trace with log q at its values under detached parameters, the values live."""
+    _refuse_random_nets(model)
     detached = {f"model.{name}": parameter.detach() for name, parameter in model.named_parameters()}
     arguments = (batch, trace.values if values is None else values, trace.particles, subsample)
     log_q = functional_call(_Scores(model), detached, arguments)
     rescored = trace.with_log_q(log_q)
     return Trace(rescored.terms, rescored.shape, log_weight=rescored.log_weight, auxiliary=rescored.auxiliary)
+
+
+def _refuse_random_nets(model: Model) -> None:
+    for name, module in model.named_modules():
+        if module.training and isinstance(module, _DropoutNd | _BatchNorm):
+            raise ValueError(
+                f"gradient: this estimator walks twice, and {name} ({type(module).__name__}) gives another q each "
+                "time; use Pathwise, or nets without dropout and batch normalisation"
+            )
 
 
 def _needed(model: Model) -> str:

@@ -113,6 +113,6 @@ class DiscretizedLogistic(Likelihood):
         """Start at each entry's mean and the deviation of all."""
         x = floating(x)
         self.centre.copy_(x.mean())
-        self.spread.copy_(x.std().clamp_min(0.5))
+        self.spread.copy_(x.std(correction=0).clamp_min(0.5))
         start = (x.mean(0) - self.centre) / self.spread
         self.net.start_at(torch.stack([start, torch.full_like(start, -1.0)], dim=-1))

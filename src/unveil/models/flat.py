@@ -60,9 +60,9 @@ class VAE(Model):
 
     def walk(self, visit: Visit, batch: Batch) -> None:
         """z, then x."""
-        x, c = batch["x"], batch.context
+        x, seen, c = batch["x"], batch.seen, batch.context
         posterior = self.posterior
-        q = None if posterior is None else lambda: posterior(x, c)
+        q = None if posterior is None else lambda: posterior(seen, c)
         z = visit("z", p=lambda: self.prior(context=c, posterior=posterior), q=q)
         visit("x", p=lambda: self.likelihood(z, c), value=x, mask=batch.mask)
 

@@ -39,6 +39,13 @@ class Model(Configurable, nn.Module, ABC):
     latents: tuple[str, ...] = ("z",)
     """The names of the latent variables that ``decode`` and ``log_joint`` take."""
 
+    initialized: Tensor
+    """Whether the parts have looked at training data; it is saved with the weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("initialized", torch.tensor(False))
+
     @abstractmethod
     def walk(self, visit: Visit, batch: Batch) -> None:
         """Visit every variable once, parents before children.
@@ -138,7 +145,7 @@ class Model(Configurable, nn.Module, ABC):
             context: What is conditioned on.
         """
         trace = self.trace(x, source, context=context)
-        return _unwrap({term.name: term.mean.mean(0) for term in trace.data})
+        return _unwrap({term.name: trace.expectation(term.mean) for term in trace.data})
 
     def log_joint(self, x: Data, z: Observed, *, context: Tensor | None = None) -> Tensor:
         """log p(x, z | context), (B,) in nats.
@@ -153,7 +160,9 @@ class Model(Configurable, nn.Module, ABC):
             raise ValueError(f"z: expected a value for every latent variable, got none for {', '.join(missing)}")
         return trace.log_joint[0]
 
-    def initialize(self, batch: Batch, generator: torch.Generator) -> None:
+    def initialize(
+        self, batch: Batch, generator: torch.Generator, x: Variable | Mapping[str, Variable] | None = None
+    ) -> None:
         """Show every part the training data of the variable that it is about, before the first step.
 
         It is the very ``Variable`` that counts: a part may be about a latent variable of the same shape as x.
@@ -161,8 +170,11 @@ class Model(Configurable, nn.Module, ABC):
         Args:
             batch: Many training examples.
             generator: Where random choices come from.
+            x: What the batch holds, for a model that does not say so itself.
         """
-        observed = self.x if isinstance(self.x, Mapping) else {"x": self.x}
+        x = self.x or x
+        observed = x if isinstance(x, Mapping) else {"x": x}
+        self.initialized.fill_(True)
         for part in self.own_parts():
             for name, variable in observed.items():
                 values = batch[name]

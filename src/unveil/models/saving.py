@@ -49,6 +49,9 @@ def load(path: str | Path, *, trust: bool = False) -> Model:
     if "model" not in header:
         raise ValueError(f"{path}: holds no model; expected a file that unveil saved")
     model = build(header["model"], trust=trust)
+    model.to(
+        next((tensor.dtype for tensor in tensors.values() if tensor.dtype in (torch.float32, torch.float64)), None)
+    )
     fill(model, tensors, path)
     return model.eval()
 
@@ -72,7 +75,7 @@ def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], header: Mappi
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     text = {name: json.dumps(value, sort_keys=True) for name, value in header.items()}
-    save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, part, metadata=text)
+    save_file({name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}, part, metadata=text)
     with part.open("rb+") as file:
         os.fsync(file.fileno())
     part.replace(path)

@@ -33,11 +33,13 @@ from unveil.models.trace import Trace
 
 
 class Taken(NamedTuple):
-    """A value, the code that it belongs to (if any), and what it is to the distribution it came from."""
+    """A value, the code that it belongs to (if any), what it is to the distribution it came from, and whether that
+    distribution is the one that it was drawn from (or that it was handed over for), rather than its mode, say."""
 
     value: Tensor
     code: Tensor | None = None
     bound: Bound = "exact"
+    drawn: bool = True
 
 
 class Source(ABC):
@@ -87,6 +89,8 @@ class Source(ABC):
 
     def _draw(self, distribution: Distribution, shape: Sequence[int], *, pathwise: bool = False) -> Taken:
         if isinstance(distribution, Coded):
+            if pathwise and not distribution.has_rsample:
+                raise ValueError("a stochastic choice of codes has no pathwise gradient; use a score-function gradient")
             return Taken(*distribution.draw_code(shape, self.generator))
         return Taken(draw(distribution, shape, self.generator, pathwise=pathwise))
 
@@ -152,7 +156,7 @@ class Tempered(Source):
 
     def __init__(self, temperature: float, particles: int = 1, generator: Generator = None) -> None:
         super().__init__(particles, generator)
-        if temperature < 0:
+        if not temperature >= 0:
             raise ValueError(f"temperature: expected at least 0, got {temperature}")
         self.temperature = temperature
 
@@ -163,21 +167,36 @@ class Tempered(Source):
 
     def take(self, distribution: Distribution, sample_shape: Sequence[int]) -> Taken:
         """A draw from the tempered distribution."""
-        return self._draw(tempered(distribution, self.temperature), sample_shape)
+        return self._draw(tempered(distribution, self.temperature), sample_shape)._replace(drawn=self.temperature == 1)
 
 
 class Mode(Source):
-    """Latents at the mode of q, p's where there is no q: no random number is drawn, p is not evaluated otherwise."""
+    """Latents at the mode of q, p's where there is no q: no random number is drawn.
 
-    scores = frozenset()
+    Args:
+        particles: K, all alike.
+        generator: Not asked.
+        scores: Which of p and q to evaluate where the value does not need them; nothing by default.
+    """
+
+    def __init__(self, particles: int = 1, generator: Generator = None, *, scores: str = "") -> None:
+        super().__init__(particles, generator)
+        self.scores = frozenset(scores)
 
     def take(self, distribution: Distribution, sample_shape: Sequence[int]) -> Taken:
         """The mode."""
         if isinstance(distribution, Coded):
             value, code = distribution.mode_code
-            return Taken(value.expand(*sample_shape, *value.shape), code.expand(*sample_shape, *code.shape))
-        mode = distribution.mode
-        return Taken(mode.expand(*sample_shape, *mode.shape))
+            value, code = value.expand(*sample_shape, *value.shape), code.expand(*sample_shape, *code.shape)
+            return Taken(value, code, drawn=False)
+        try:
+            mode = distribution.mode
+        except NotImplementedError as error:
+            name = type(distribution).__name__
+            raise NotImplementedError(
+                f"a {name} has no mode in closed form, so there is no deterministic code of it"
+            ) from error
+        return Taken(mode.expand(*sample_shape, *mode.shape), drawn=False)
 
 
 class Relaxed(Source):
@@ -209,7 +228,7 @@ class Relaxed(Source):
         if isinstance(distribution, OneHotCategorical):
             value = draw(distribution.relaxed(self.temperature), sample_shape, self.generator, pathwise=True)
             return Taken(value, bound="relaxed")
-        return self._draw(distribution, sample_shape, pathwise=distribution.has_rsample)
+        return self._draw(distribution, sample_shape, pathwise=True)
 
 
 class Given(Source):
@@ -272,6 +291,7 @@ class PerVariable(Source):
             raise ValueError(f"sources: expected the same number of particles in each, got {sorted(particles)}")
         super().__init__(particles.pop(), otherwise.generator)
         self.sources, self.otherwise = dict(sources), otherwise
+        self.scores = frozenset.intersection(*(source.scores for source in (*sources.values(), otherwise)))
 
     def at(self, name: str) -> Source:
         """The variable's own source."""
@@ -328,6 +348,7 @@ class Enumerate(Source):
         for depth, name in enumerate(names, start=1):
             below = tuple(range(depth, len(names)))
             marginal = grid.logsumexp(below, keepdim=True) if below else grid
-            log_q[name] = (marginal - above).expand_as(grid).reshape(trace.shape)
+            conditional = torch.where(marginal > -torch.inf, marginal - above, -torch.inf)  # -inf - -inf is no number
+            log_q[name] = conditional.expand_as(grid).reshape(trace.shape)
             above = marginal
         return Trace(trace.with_log_q(log_q).terms, trace.shape, log_weight=log_joint, auxiliary=trace.auxiliary)

@@ -33,6 +33,7 @@ class Term:
         bound: ``"exact"``, or how the value or its log-probability is not.
         proposed: Whether the value was drawn from q before p's parents were known. Then E_q[log q - log p] is no
             KL divergence between two conditionals with the same parents, and only its sample is right.
+        drawn: Whether the value was drawn from q (or handed over), rather than being its mode or a draw of another.
         log_p: log p(value), (K, B), where it is not ``p.log_prob(value)``.
         log_q: log q(value), (K, B), where it is not ``q.log_prob(value)``.
     """
@@ -50,12 +51,13 @@ class Term:
         weight: Tensor | None = None,
         bound: Bound = "exact",
         proposed: bool = False,
+        drawn: bool = True,
         log_p: Tensor | None = None,
         log_q: Tensor | None = None,
     ) -> None:
         self.name, self.value, self.p, self.q, self.code = name, value, p, q, code
         self.shape, self.data, self.weight, self.bound, self.proposed = shape, data, weight, bound, proposed
-        self._log_p, self._log_q = log_p, log_q
+        self.drawn, self._log_p, self._log_q = drawn, log_p, log_q
 
     @property
     def observed(self) -> bool:
@@ -108,7 +110,9 @@ class Term:
 
     def with_log_q(self, log_q: Tensor) -> Term:
         """The same term with another log q(value), e.g. one whose parameters are detached."""
-        fields = {name: getattr(self, name) for name in ("p", "q", "data", "code", "weight", "bound", "proposed")}
+        fields = {
+            name: getattr(self, name) for name in ("p", "q", "data", "code", "weight", "bound", "proposed", "drawn")
+        }
         return Term(self.name, self.value, shape=self.shape, log_p=self.log_p, log_q=log_q, **fields)
 
     def _score(self, distribution: Distribution | None, known: Tensor | None) -> Tensor:

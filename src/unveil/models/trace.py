@@ -82,9 +82,13 @@ class Trace:
 
     @property
     def bound(self) -> Bound:
-        """What the sum of the terms' log-densities is: ``"exact"``, or the first reason why not."""
-        kinds = ("unbiased" if term.bound == "exact" and term.weight is not None else term.bound for term in self.terms)
-        return next((kind for kind in kinds if kind != "exact"), "exact")
+        """What the sum of the log-densities is to its quantity; of a lower and an upper bound nothing is known."""
+        found: set[Bound] = {term.bound for term in self.terms} - {"exact"}
+        found |= {"unbiased" for term in self.terms if term.weight is not None}
+        directions = found & {"lower", "upper", "relaxed"}
+        if directions:
+            return directions.pop() if len(directions) == 1 else "relaxed"
+        return next(iter(found), "exact")
 
     @property
     def log_joint(self) -> Tensor:
@@ -113,17 +117,22 @@ class Trace:
     @cached_property
     def distortion(self) -> Tensor:
         """-log p(x | z_k) of what is observed, (K, B) in nats."""
+        self._require("distortion", "p")
         return -added(term.weighted(term.log_p) for term in self.observed) if self.observed else self._zero()
 
     def rate(self, *, closed_form: bool = True) -> Tensor:
         """sum over latents of KL(q || p), or of log q - log p where there is no closed form, (K, B) in nats."""
+        self._require("rate", "pq")
         if not self.latents:
             return self._zero()
         return added(term.rate(closed_form=closed_form) for term in self.latents)
 
     def expectation(self, value: Tensor) -> Tensor:
-        """sum_k omega_k value_k, (B,) from (K, B)."""
-        return value.mean(0) if self.log_weight is None else (self.log_weight.exp() * value).sum(0)
+        """sum_k omega_k value_k, (B, ...) from (K, B, ...)."""
+        if self.log_weight is None:
+            return value.mean(0)
+        weight = self.log_weight.exp().reshape(*self.shape, *(1,) * (value.dim() - 2))
+        return torch.where(weight > 0, weight * value, 0).sum(0)
 
     def log_mean_exp(self, value: Tensor) -> Tensor:
         """log sum_k omega_k exp(value_k), (B,) from (K, B)."""
@@ -139,9 +148,15 @@ class Trace:
     def _zero(self) -> Tensor:
         return torch.zeros_like(self.terms[0].log_p)
 
-    def _refuse(self, asked: str, needed: str) -> None:
+    def _require(self, asked: str, needed: str) -> None:
         if missing := set(needed) - self.scored:
-            raise ValueError(f"{asked}: this trace was made without evaluating {' and '.join(sorted(missing))}")
+            raise ValueError(
+                f"{asked}: this trace was made without evaluating {' and '.join(sorted(missing))}; use a source that "
+                "scores them"
+            )
+
+    def _refuse(self, asked: str, needed: str) -> None:
+        self._require(asked, needed)
         for term in self.terms:
             if term.weight is not None:
                 reason = "stands for several terms, of which it is one taken at random"
@@ -149,6 +164,8 @@ class Trace:
                 reason = "has a relaxed value, which the model's distribution does not have a probability for"
             elif term.bound != "exact":
                 reason = f"is only a bound ({term.bound})"
+            elif asked == "log_w" and not term.drawn:
+                reason = "has a value that was not drawn from the q it is weighed with (a mode, or a tempered draw)"
             else:
                 continue
             raise ValueError(

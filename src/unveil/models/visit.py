@@ -161,7 +161,9 @@ class Visit:
             return None
         given = source.given(full)
         if given is not None:
-            proposal = _Proposal(Taken(given), _distribution(q()) if "q" in source.scores else None)
+            scored = "q" in source.scores or not given.is_floating_point()  # whole numbers may be codes
+            distribution = _distribution(q()) if scored else None
+            proposal = _Proposal(_handed_over(given.to(self.device), distribution), distribution)
         else:
             proposal = self._propose(source, q)
         self._proposals[name] = proposal
@@ -220,8 +222,7 @@ class Visit:
             q = None if isinstance(p, Conditioned) else p
         if p is None and q is None and variable.p is not None and not given.is_floating_point():
             p = variable.p()  # whole numbers may be codes, whose vectors p knows
-        coded = next((d for d in (p, q) if isinstance(d, Coded)), None)
-        taken = Taken(given) if coded is None else Taken(coded.codebook[given], given)
+        taken = _handed_over(given, p, q)
         return self._record(variable, taken, p, q, proposed=proposal is not None)
 
     def _generate(self, variable: _Variable, source: Source) -> Tensor:
@@ -262,10 +263,11 @@ class Visit:
             weight=variable.weight,
             bound=variable.bound if taken.bound == "exact" else taken.bound,
             proposed=proposed,
+            drawn=taken.drawn,
         )
         self.record(term)
         if isinstance(p, Conditioned):
-            self._splice(variable, p, taken.value)
+            self._splice(variable, p, taken.value if taken.code is None else taken.code)
         return taken.value
 
     def _splice(self, variable: _Variable, spliced: Conditioned, value: Tensor | None) -> Tensor:
@@ -288,6 +290,12 @@ class Visit:
                 "distribution declare its event axes?"
             )
         return self.shape[:missing]
+
+
+def _handed_over(given: Tensor, *distributions: Distribution | Conditioned | None) -> Taken:
+    """A value that was handed over: a code, where one of the distributions has a codebook."""
+    coded = next((one for one in distributions if isinstance(one, Coded)), None)
+    return Taken(given) if coded is None else Taken(coded.codebook[given], given)
 
 
 def _distribution(q: Distribution | Conditioned) -> Distribution:

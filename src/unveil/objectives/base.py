@@ -34,8 +34,10 @@ class Objective(Part, ABC):
 
     @property
     def validation(self) -> Objective:
-        """The bound on log p(x) that judges the model on validation data: this objective, with no reweighting."""
-        return self
+        """The bound on log p(x) that judges the model on validation data: the ELBO, where a class does not say."""
+        from unveil.objectives.bounds import ELBO
+
+        return ELBO(self.particles)
 
     def sources(self, generator: Generator, *, pathwise: bool) -> tuple[Source, ...]:
         """The sources of the traces that :meth:`forward` takes, in order."""

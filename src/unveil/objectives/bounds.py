@@ -32,6 +32,11 @@ class ELBO(Objective):
         self.closed_form = closed_form
         self.linear_in_log_q = not closed_form
 
+    @property
+    def validation(self) -> Objective:
+        """Itself."""
+        return self
+
     def forward(self, trace: Trace) -> Tensor:
         """-D - R, (B,)."""
         return -trace.expectation(trace.distortion + trace.rate(closed_form=self.closed_form))
@@ -76,14 +81,9 @@ class FreeBits(Objective):
 
     def __init__(self, nats: float = 0.1, *, per_dimension: bool = True, particles: int = 1) -> None:
         super().__init__(particles)
-        if nats < 0:
+        if not nats >= 0:
             raise ValueError(f"nats: expected a free rate of at least 0, got {nats}")
         self.nats, self.per_dimension = nats, per_dimension
-
-    @property
-    def validation(self) -> ELBO:
-        """The ELBO."""
-        return ELBO(self.particles)
 
     def forward(self, trace: Trace) -> Tensor:
         """-D - sum_j R_j where the batch's mean R_j is above ``nats``, and -D - nats per group elsewhere, (B,)."""
@@ -121,6 +121,11 @@ class IWAE(Objective):
         super().__init__(particles)
         self.linear_in_log_q = particles == 1
 
+    @property
+    def validation(self) -> Objective:
+        """Itself, a bound as it is."""
+        return self
+
     def forward(self, trace: Trace) -> Tensor:
         """log 1/K sum_k w_k, (B,)."""
         return trace.log_mean_exp(trace.log_w)
@@ -147,6 +152,11 @@ class Hybrid(Objective):
         """A trace from q and one from the prior."""
         prior = Prior(self.particles, generator, pathwise=pathwise)
         return (*super().sources(generator, pathwise=pathwise), prior)
+
+    @property
+    def validation(self) -> Objective:
+        """Itself: a mixture of two bounds."""
+        return self
 
     def forward(self, cvae: Trace, gsnn: Trace) -> Tensor:
         """alpha (-D - R) - (1 - alpha) D', (B,)."""

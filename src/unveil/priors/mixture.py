@@ -90,13 +90,15 @@ class VampPrior(Prior):
         self.variable = x
         self.pseudo_inputs = nn.Parameter(torch.zeros(components, *x.shape))
         self.log_weights = nn.Parameter(torch.zeros(components), requires_grad=weighted)
-        self.register_buffer("low", torch.full((), -torch.inf))
-        self.register_buffer("high", torch.full((), torch.inf))
+        ends = tuple(x.shape) if len(x.shape) == 1 else (1,) * len(x.shape)  # of each feature, or of all pixels
+        self.register_buffer("low", torch.full(ends, -torch.inf))
+        self.register_buffer("high", torch.full(ends, torch.inf))
 
     @torch.no_grad()
     def initialize(self, x: Tensor, generator: torch.Generator) -> None:
         """Start at training examples (some more than once where there are fewer than K)."""
-        low, high = x.min(), x.max()
+        axes = (0,) if x.dim() == 2 else tuple(range(x.dim()))
+        low, high = x.amin(axes).expand_as(self.low), x.amax(axes).expand_as(self.high)
         self.low.copy_(low)
         self.high.copy_(high)
         order = torch.randperm(len(x), generator=generator, device=generator.device).to(x.device)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from unveil.data import Split, epoch_order
+from unveil.distributions.noise import mixed_seed
 from unveil.variables import Batch
 
 
@@ -44,6 +45,10 @@ class Feed:
         rows = self.global_rows(step)
         mine = rows.tensor_split(self.world)[self.rank]
         return self.split.batch(mine, generator), self.world / len(rows)
+
+    def noise(self, step: int, device: torch.device) -> torch.Generator:
+        """Where this process's random numbers of that step come from."""
+        return torch.Generator(device).manual_seed(mixed_seed(self.seed, step * self.world + self.rank))
 
     def epoch(self, step: int) -> float:
         """The passes over the data after that many steps."""

@@ -80,7 +80,7 @@ def fit(
     """Fit a model by stochastic gradient ascent on an objective.
 
     Args:
-        model: What to fit; its weights are changed.
+        model: What to fit; its weights are changed. A model that was fitted before goes on from there.
         data: Anything that :func:`unveil.data.load` takes.
         objective: What to maximise; by default the ELBO whose rate is priced in over the first tenth of training (it
             is validated at full price).
@@ -143,15 +143,15 @@ def join_processes(device: torch.device) -> Accelerator:
 def begin(learner: Learner, plan: Plan, data: Data, accelerator: Accelerator) -> State:
     """The state before the first step: parts have looked at the data, everything is on its device."""
     initial = torch.Generator().manual_seed(plan.seed)
-    learner.model.initialize(initial_rows(data.train, initial), initial)
+    if not learner.model.initialized:
+        learner.model.initialize(initial_rows(data.train, initial), initial, data.variable)
     learner.to(plan.device)
     optimizer = torch.optim.Adam(learner.parameters(), lr=1.0, fused=True)
-    generator = torch.Generator(plan.device).manual_seed(plan.seed + 1_000_003 * accelerator.process_index)
     asked = {
         "model": told(learner.model), "objective": told(learner.objective), "gradient": told(learner.gradient),
         "rows": len(data.train), "processes": accelerator.num_processes, **plan.deciding(),
     }  # fmt: skip
-    return State(learner, optimizer, Average(learner.model, plan.average), generator, asked)
+    return State(learner, optimizer, Average(learner.model, plan.average), asked)
 
 
 def carry_out(

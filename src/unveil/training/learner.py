@@ -68,7 +68,7 @@ class Learner(nn.Module):
         distortion = first.expectation(first.distortion).sum()
         total = value.sum()
         self.monitored = {"objective": total, "distortion": distortion, "rate": first.expectation(first.rate()).sum()}
-        if self.training:
+        if self.model.training:
             for part in self.observers:
                 for trace in traces:
                     part.observe(trace)

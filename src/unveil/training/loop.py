@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast
 
 from unveil.parts import Progress
 from unveil.training.diagnosis import NonFiniteError, diagnose
@@ -72,23 +73,24 @@ class Loop:
                 if counters.step % feed.steps_per_epoch == 0:
                     self._end_epoch()
                 self.tick(counters.step)
+                stop = bool(self._agreed(interrupted()))
                 now = time.monotonic()
                 counters.seconds, began = counters.seconds + now - began, now
-                if now - saved > self.plan.checkpoint_seconds or interrupted():
+                if now - saved > self.plan.checkpoint_seconds or stop:
                     self.save()
                     saved = now
-                if interrupted():
+                if stop:
                     return False
         return True
 
     def step(self) -> None:
         """One optimizer step on one batch."""
-        state = self.state
-        before = state.generator.get_state()
-        batch, factor = self.feed.batch(state.counters.step, state.generator)
-        loss = factor * self.module(batch, state.generator).sum()
+        state, step = self.state, self.state.counters.step
+        noise = self.feed.noise(step, self.plan.device)
+        batch, factor = self.feed.batch(step, noise)
+        loss = factor * self.module(batch, noise).sum()
         if not torch.isfinite(loss):
-            raise self._non_finite(batch, before)
+            raise self._non_finite()
         self.accelerator.backward(loss)
         if self.plan.clip is not None:
             self.accelerator.clip_grad_norm_(self.module.parameters(), self.plan.clip)
@@ -117,7 +119,7 @@ class Loop:
         sums.clear()
         if self.validate is not None:
             with self.state.average.applied():
-                line["validation"] = self.validate()
+                line["validation"] = self._agreed(self.validate())
                 if line["validation"] > counters.best:
                     self.state.keep_best(line["validation"])
         self.record({**line, "lr": float(self.plan.lr()), "seconds": round(counters.seconds, 3)})
@@ -127,11 +129,19 @@ class Loop:
         waited = (counters.step - counters.best_step) / self.feed.steps_per_epoch
         return patience is not None and self.validate is not None and waited >= patience
 
-    def _non_finite(self, batch: Any, before: torch.Tensor) -> NonFiniteError:
-        self.state.generator.set_state(before)
-        counters = self.state.counters
-        where = f"step {counters.step + 1} (epoch {self.feed.epoch(counters.step):.2f})"
-        return diagnose(self.state.learner, batch, self.state.generator, where, self.checkpoint)
+    def _non_finite(self) -> NonFiniteError:
+        step = self.state.counters.step
+        noise = self.feed.noise(step, self.plan.device)
+        batch, _ = self.feed.batch(step, noise)
+        where = f"step {step + 1} (epoch {self.feed.epoch(step):.2f})"
+        return diagnose(self.state.learner, batch, noise, where, self.checkpoint)
+
+    def _agreed(self, value: float) -> float:
+        """The first process's value, on all: what they decide by must be the same number."""
+        if self.accelerator.num_processes == 1:
+            return value
+        shared = torch.tensor([value], dtype=torch.float64, device=self.plan.device)
+        return float(broadcast(shared))
 
 
 @contextmanager

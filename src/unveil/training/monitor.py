@@ -65,7 +65,7 @@ class Monitor:
 
 
 def _bounds(record: Record) -> str:
-    found = [f"train {record['objective']:.2f}"]
+    found = [f"train {-record['distortion'] - record['rate']:.2f}"]
     if "validation" in record:
         found.append(f"validation {record['validation']:.2f}")
     return ", ".join(found) + " nats"

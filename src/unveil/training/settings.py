@@ -60,6 +60,8 @@ class Settings:
             value = getattr(self, name)
             if isinstance(value, int | float) and not value > 0:
                 raise ValueError(f"{name}: expected a positive number, got {value}")
+        if not self.checkpoint_seconds >= 0:
+            raise ValueError(f"checkpoint_seconds: expected at least 0, got {self.checkpoint_seconds}")
         if self.seed < 0:
             raise ValueError(f"seed: expected a whole number of at least 0, got {self.seed}")
         if self.precision not in PRECISIONS:

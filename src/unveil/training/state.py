@@ -35,13 +35,14 @@ class Counters:
 
 
 class State:
-    """A run's weights, optimizer, averages, best weights, generator and counters.
+    """A run's weights, optimizer, averages, best weights and counters.
+
+    There is no generator: rows and noise are functions of the seed and the step.
 
     Args:
         learner: Model, objective and gradient.
         optimizer: Its optimizer.
         average: The moving average of the model's weights.
-        generator: Where all noise of training comes from.
         settings: What the run was asked to do, as plain data: a checkpoint of another run is refused.
     """
 
@@ -50,11 +51,10 @@ class State:
         learner: Learner,
         optimizer: Optimizer,
         average: Average,
-        generator: torch.Generator,
         settings: dict[str, Any],
     ) -> None:
         self.learner, self.optimizer, self.average = learner, optimizer, average
-        self.generator, self.settings = generator, settings
+        self.settings = settings
         self.counters = Counters()
         self.sums: dict[str, float | Tensor] = {}
         self.best: dict[str, Tensor] = {}
@@ -84,7 +84,6 @@ class State:
             **_prefixed("optimizer", _optimizer_tensors(self.optimizer)),
             **_prefixed("average", self.average.tensors()),
             **_prefixed("best", self.best),
-            "generator": self.generator.get_state(),
         }
         sums = {name: float(value) for name, value in self.sums.items()}
         shared = {name: tensor.cpu().clone() for name, tensor in tensors.items()}
@@ -105,7 +104,6 @@ class State:
         self.average.restore(_unprefixed("average", tensors))
         device = self.learner.model.device
         self.best = {name: tensor.to(device) for name, tensor in _unprefixed("best", tensors).items()}
-        self.generator.set_state(tensors["generator"])
         self.counters = Counters(**header["counters"])
         self.sums = dict(header["sums"])
 
