@@ -140,7 +140,10 @@ def make_model(options: FitOptions, data: Data) -> Model:
     import torch
 
     from unveil.config import describe
+    from unveil.variables import Variable
 
+    if not isinstance(data.variable, Variable):
+        raise TypeError("data: expected one observed variable, whose shape and support are known")
     torch.manual_seed(options.seed)
     model = options.model(data.variable, data.context)
     describe(model)  # raises a TypeError now, rather than when the fitted model is saved

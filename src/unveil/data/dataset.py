@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -19,7 +20,8 @@ class Data:
 
     Args:
         name: What the data is called in reports, e.g. ``"digits"``.
-        variable: The shape and support of one observation.
+        variable: The shape and support of one observation; a mapping by name where several variables are observed, None
+            where nothing is said of it.
         context: The shape and support of what a model is conditioned on; ``None`` where batches have no context.
         train: The rows that a model is fitted to.
         validation: The rows that decide when to stop; ``None`` where there are none.
@@ -28,7 +30,7 @@ class Data:
     """
 
     name: str
-    variable: Variable
+    variable: Variable | Mapping[str, Variable] | None
     context: Variable | None
     train: Split
     validation: Split | None = None

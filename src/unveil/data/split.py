@@ -151,10 +151,13 @@ def only_x(batch: Batch) -> Tensor:
 
 
 def _floating(batch: Batch, x: Observed | None) -> Batch:
-    """The batch with this x, and x and context in torch's default floating point type."""
+    """The batch with this x, and x and context in torch's default floating point type.
+
+    Of several variables those of type int64 stay whole numbers: labels and other indices.
+    """
     dtype = torch.get_default_dtype()
     if isinstance(x, Mapping):
-        x = {name: tensor.to(dtype) for name, tensor in x.items()}
+        x = {name: tensor if tensor.dtype == torch.int64 else tensor.to(dtype) for name, tensor in x.items()}
     elif x is not None:
         x = x.to(dtype)
     return replace(batch, x=x, context=None if batch.context is None else batch.context.to(dtype))

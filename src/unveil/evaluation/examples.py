@@ -159,6 +159,12 @@ def _check_variable(name: str, tensor: Tensor, expected: Variable, mask: Tensor 
         if low < 0 or high > expected.levels - 1:
             top = expected.levels - 1
             raise ValueError(f"{name}: expected levels from 0 to {top}, got values from {low:g} to {high:g}")
+        if seen.is_floating_point() and (seen != seen.round()).any():
+            between = seen[seen != seen.round()][0].item()
+            raise ValueError(
+                f"{name}: expected whole numbers, which the likelihood has probabilities for, got {between:g}; "
+                "binarize or round the data"
+            )
 
 
 def _variables(x: Observed | None) -> Sequence[Tensor]:

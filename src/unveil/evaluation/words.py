@@ -45,21 +45,27 @@ def collapse_sentence(
         return "no collapse: there is no latent variable"
     if not inferred:
         return "nothing is inferred: the latent variables are drawn from the prior, so the rate is zero by construction"
-    room = NEGLIGIBLE + 2 * rate.monte_carlo_error
-    if rate.value < -room:
+    if rate.value < -NEGLIGIBLE - 2 * rate.monte_carlo_error:
         return f"the rate is negative, {rate.value:.2f} nats: p(z) is not normalised (a flat density), so it is no KL"
-    if rate.value < room:
-        return f"posterior collapse: the rate is {rate.value:.2g} nats; q(z | x) is the prior, z tells nothing about x"
+    if _negligible(rate):
+        return f"posterior collapse: the rate is {max(rate.value, 0):.2g} nats; z tells next to nothing about x"
     if mutual_information is None:
         return f"no collapse: the rate is {rate.value:.2f} nats, {active} of {units} units are active"
-    if mutual_information.value < NEGLIGIBLE + 2 * mutual_information.monte_carlo_error:
+    if _negligible(mutual_information):
         nothing = max(mutual_information.value, 0)
         return (
             f"posterior collapse: q(z | x) ignores x; the rate is {rate.value:.2f} nats, the mutual information "
             f"{nothing:.2g}: the rate is paid for codes that as a whole are unlike the prior"
         )
+    if mutual_information.value - 2 * mutual_information.monte_carlo_error < NEGLIGIBLE:
+        return f"it can't be told whether z tells about x: the mutual information is {mutual_information}"
     most = "at most " if mutual_information.bound == "upper" else ""
     return (
         f"no collapse: z tells {most}{mutual_information.value:.2f} nats about which example it is of; "
         f"{active} of {units} units are active"
     )
+
+
+def _negligible(estimate: Estimate) -> bool:
+    """Whether it surely is."""
+    return estimate.value + 2 * estimate.monte_carlo_error < NEGLIGIBLE

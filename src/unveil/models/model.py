@@ -179,7 +179,7 @@ class Model(Configurable, nn.Module, ABC):
             for name, variable in observed.items():
                 values = batch[name]
                 if variable is not None and part.variable is variable and values is not None:
-                    part.initialize(values, generator)
+                    part.initialize(_filled(values, batch.mask), generator)
 
     def own_parts(self) -> list[Part]:
         """The parts of this model, those of models spliced into it left out: they live with other data."""
@@ -204,6 +204,15 @@ class Model(Configurable, nn.Module, ABC):
         if unknown := sorted(set(given.values) - set(known)):
             raise ValueError(f"z: no latent variable {', '.join(unknown)}; expected some of {', '.join(known)}")
         return trace
+
+
+def _filled(values: Tensor, mask: Tensor | None) -> Tensor:
+    """Training data with each missing entry at the mean of those that are there."""
+    if mask is None or not values.is_floating_point():
+        return values
+    seen = mask.expand_as(values)
+    total = torch.where(seen, values, 0).sum(0)
+    return torch.where(seen, values, total / seen.sum(0).clamp_min(1))
 
 
 def _batch(x: Data | None, context: Tensor | None) -> Batch:

@@ -81,7 +81,8 @@ def fit(
 
     Args:
         model: What to fit; its weights are changed. A model that was fitted before goes on from there.
-        data: Anything that :func:`unveil.data.load` takes.
+        data: Anything that :func:`unveil.data.load` takes; a :class:`~unveil.variables.Batch` of training rows as they
+            are (several observed variables, a mask); an empty ``Batch()`` for a model without data.
         objective: What to maximise; by default the ELBO whose rate is priced in over the first tenth of training (it
             is validated at full price).
         gradient: How to estimate its gradient; pathwise by default.
@@ -115,7 +116,7 @@ def fit(
         >>> run.model.sample(3).shape
         torch.Size([3, 8])
     """
-    data = datasets.load(data)
+    data = as_data(data)
     check_fits(model, data)
     settings = Settings(
         epochs, batch_size, lr, seed, device, precision, average, clip, patience, compile, checkpoint_seconds
@@ -250,8 +251,17 @@ def finished_run(folder: Folder, model: Model, data: Data) -> Run:
     return Run(model.eval(), data, folder.read_metrics(counters.step), folder.path, True, counters.seconds)
 
 
+def as_data(data: Any) -> Data:
+    """Data of any kind: a Batch holds training rows as they are."""
+    if isinstance(data, Batch):
+        return Data("batch", None, None, Split(data))
+    return datasets.load(data)
+
+
 def check_fits(model: Model, data: Data) -> None:
-    """Raise a ValueError if the model was made for other data."""
+    """Raise a ValueError if the model was made for other data, as far as the data says what it is."""
+    if data.variable is None:
+        return
     for name, wanted, got in (("x", model.x, data.variable), ("context", model.context, data.context)):
         if wanted is not None and wanted != got:
             raise ValueError(
