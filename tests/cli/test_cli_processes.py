@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 from tests.cli.conftest import SMALL
+from tests.launching import launch
 
 
 def test_two_processes_make_one_run(shell):
-    launch = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "-m", "unveil", "fit"]
-    process = shell([*launch, *SMALL, "--epochs", "2", "--particles", "2", "--out", "run"])
+    process = shell([*launch(), "-m", "unveil", "fit", *SMALL, "--epochs", "2", "--particles", "2", "--out", "run"])
     out, err = process.communicate()
     assert process.returncode == 0, err
     assert out.count("batches of 10 in each of 2 processes") == 1
