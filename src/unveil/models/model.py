@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from itertools import chain
 from typing import Any
 
 import torch
@@ -64,7 +63,7 @@ class Model(Configurable, nn.Module, ABC):
     @property
     def device(self) -> torch.device:
         """Where the parameters live."""
-        return next((tensor.device for tensor in chain(self.parameters(), self.buffers())), torch.device("cpu"))
+        return self.initialized.device
 
     def run(self, batch: Batch, source: Source, record: Callable[[Term], None]) -> dict[str, Tensor]:
         """Walk once and hand every term to ``record``: a chain of a thousand levels need not be held.
