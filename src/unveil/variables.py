@@ -18,6 +18,11 @@ Observed = Tensor | Mapping[str, Tensor]
 """One observed variable is a tensor; several are a mapping from their names to tensors."""
 
 
+def floating(x: Tensor) -> Tensor:
+    """Whole numbers as floating point numbers; others as they are."""
+    return x if x.is_floating_point() else x.to(torch.get_default_dtype())
+
+
 @dataclass(frozen=True)
 class Variable:
     """The shape and support of one observed (or conditioning) variable.
@@ -108,7 +113,9 @@ class Batch:
 
     def rows(self, index: Tensor | slice) -> Batch:
         """The examples of these row numbers."""
-        return self.map(lambda tensor: tensor[index])
+        if isinstance(index, slice):
+            return self.map(lambda tensor: tensor[index])
+        return self.map(lambda tensor: tensor.index_select(0, index))  # several times faster than tensor[index]
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on another device."""

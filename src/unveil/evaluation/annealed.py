@@ -184,7 +184,7 @@ class _Annealing:
         """The state at z under p(z) p(x | z)^beta."""
         z = z.detach().requires_grad_()
         trace = self.model.trace(self.batch, Given({self.name: z}))
-        log_prior, log_likelihood = trace[self.name].log_p, -trace.distortion
+        log_prior, log_likelihood = trace[self.name].log_p, trace.log_likelihood
         (gradient,) = torch.autograd.grad((log_prior + beta * log_likelihood).sum(), z)
         return State(z.detach(), log_prior.detach(), log_likelihood.detach(), gradient)
 

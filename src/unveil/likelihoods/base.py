@@ -61,11 +61,6 @@ LikelihoodFactory = Callable[[Variable, int, int, NetFactory], Likelihood]
 """Makes a likelihood from ``x, latent_dim, context, decoder``: a class, or functools.partial of a class."""
 
 
-def floating(x: Tensor) -> Tensor:
-    """Whole numbers as floating point numbers; others as they are."""
-    return x if x.is_floating_point() else x.to(torch.get_default_dtype())
-
-
 def logit(p: Tensor, smoothing: float) -> Tensor:
     """log p / (1 - p) of a frequency, drawn towards 1/2 by ``smoothing`` so that 0 and 1 stay finite."""
     return torch.logit(p * (1 - smoothing) + smoothing / 2)

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from unveil import distributions
-from unveil.likelihoods.base import Likelihood, floating, logit, required_levels
+from unveil.likelihoods.base import Likelihood, logit, required_levels
 from unveil.nets import MLP, NetFactory, Shape
-from unveil.variables import Variable
+from unveil.variables import Variable, floating
 
 
 class Bernoulli(Likelihood):

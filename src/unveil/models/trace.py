@@ -115,10 +115,15 @@ class Trace:
         return log_joint - added(term.log_q for term in self.latents) if self.latents else log_joint
 
     @cached_property
+    def log_likelihood(self) -> Tensor:
+        """log p(x | z_k) of what is observed, (K, B) in nats."""
+        self._require("log_likelihood", "p")
+        return added(term.weighted(term.log_p) for term in self.observed) if self.observed else self._zero()
+
+    @property
     def distortion(self) -> Tensor:
-        """-log p(x | z_k) of what is observed, (K, B) in nats."""
-        self._require("distortion", "p")
-        return -added(term.weighted(term.log_p) for term in self.observed) if self.observed else self._zero()
+        """D_k = -log p(x | z_k), (K, B) in nats."""
+        return -self.log_likelihood
 
     def rate(self, *, closed_form: bool = True) -> Tensor:
         """sum over latents of KL(q || p), or of log q - log p where there is no closed form, (K, B) in nats."""
@@ -130,7 +135,7 @@ class Trace:
     def expectation(self, value: Tensor) -> Tensor:
         """sum_k omega_k value_k, (B, ...) from (K, B, ...)."""
         if self.log_weight is None:
-            return value.mean(0)
+            return value.squeeze(0) if self.particles == 1 else value.mean(0)
         weight = self.log_weight.exp().reshape(*self.shape, *(1,) * (value.dim() - 2))
         return torch.where(weight > 0, weight * value, 0).sum(0)
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 class Standardize(nn.Module):
     """(x - mean) / scale, with mean and scale of the training data.
 
-    Per feature for vectors, one number for all pixels of an image, and nothing for binary data.
+    Per feature for vectors, and one number for all pixels of an image.
 
     Args:
         shape: The shape of one input.
@@ -35,8 +35,6 @@ class Standardize(nn.Module):
     @torch.no_grad()
     def initialize(self, x: Tensor) -> None:
         """Take the moments; a constant feature keeps scale 1."""
-        if ((x == 0) | (x == 1)).all():
-            return
         axes = (0,) if self.mean.dim() == 1 else tuple(range(x.dim()))
         mean, scale = x.mean(axes), x.std(axes, correction=0)
         self.mean.copy_(mean)

@@ -39,7 +39,7 @@ class ELBO(Objective):
 
     def forward(self, trace: Trace) -> Tensor:
         """-D - R, (B,)."""
-        return -trace.expectation(trace.distortion + trace.rate(closed_form=self.closed_form))
+        return trace.expectation(trace.log_likelihood - trace.rate(closed_form=self.closed_form))
 
 
 class BetaELBO(Objective):
@@ -64,7 +64,7 @@ class BetaELBO(Objective):
 
     def forward(self, trace: Trace) -> Tensor:
         """-D - beta R, (B,)."""
-        return -trace.expectation(trace.distortion + self.beta() * trace.rate(closed_form=self.closed_form))
+        return trace.expectation(trace.log_likelihood - self.beta() * trace.rate(closed_form=self.closed_form))
 
 
 class FreeBits(Objective):
@@ -88,7 +88,7 @@ class FreeBits(Objective):
     def forward(self, trace: Trace) -> Tensor:
         """-D - sum_j R_j where the batch's mean R_j is above ``nats``, and -D - nats per group elsewhere, (B,)."""
         rates = [self._clamped(trace, term) for term in trace.latents]
-        return -trace.expectation(trace.distortion) - torch.stack(rates).sum(0)
+        return trace.expectation(trace.log_likelihood) - torch.stack(rates).sum(0)
 
     def _clamped(self, trace: Trace, term: Term) -> Tensor:
         groups = self._groups(term)
@@ -160,5 +160,5 @@ class Hybrid(Objective):
 
     def forward(self, cvae: Trace, gsnn: Trace) -> Tensor:
         """alpha (-D - R) - (1 - alpha) D', (B,)."""
-        elbo = -cvae.expectation(cvae.distortion + cvae.rate(closed_form=self.closed_form))
-        return self.alpha * elbo - (1 - self.alpha) * gsnn.expectation(gsnn.distortion)
+        elbo = cvae.expectation(cvae.log_likelihood - cvae.rate(closed_form=self.closed_form))
+        return self.alpha * elbo + (1 - self.alpha) * gsnn.expectation(gsnn.log_likelihood)

@@ -6,12 +6,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from unveil.nets import MLP, Net, NetFactory, Shape, Standardize
 from unveil.parts import Part
-from unveil.variables import Variable
+from unveil.variables import Variable, floating
 
 
 class Posterior(Part, ABC):
@@ -29,7 +29,7 @@ class Posterior(Part, ABC):
         if latent_dim < 1:
             raise ValueError(f"latent_dim: expected at least 1, got {latent_dim}")
         self.variable, self.latent_dim = x, latent_dim
-        self.standardize = Standardize(x.shape)
+        self.standardize = None if x.levels == 2 else Standardize(x.shape)
         self.net: Net = encoder(x.shape, self.parameter_shape(latent_dim), context)
 
     @staticmethod
@@ -42,12 +42,13 @@ class Posterior(Part, ABC):
         """q with these parameters, (..., \\*parameter_shape)."""
 
     def initialize(self, x: Tensor, generator: torch.Generator) -> None:
-        """Take the moments that inputs are standardized with."""
-        self.standardize.initialize(x)
+        """Take the moments that inputs are standardized with; ones and zeros stay as they are."""
+        if self.standardize is not None:
+            self.standardize.initialize(x)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Distribution:
         """q(z | x, context) with x's leading axes as batch shape."""
-        x = self.standardize(x)  # of whole numbers too, the result is real
+        x = floating(x) if self.standardize is None else self.standardize(x)
         return self.distribution(self.net(x, context).to(x.dtype))
 
 
@@ -57,4 +58,4 @@ PosteriorFactory = Callable[[Variable, int, int, NetFactory], Posterior]
 
 def scale_of(log_scale: Tensor) -> Tensor:
     """exp(log sigma), kept where float32 can hold its square and its inverse's."""
-    return torch.exp(log_scale.clamp(-15, 10))
+    return torch.exp(nn.functional.hardtanh(log_scale, -15, 10))  # clamp, with a cheaper gradient

@@ -5,6 +5,8 @@ Everything that data-parallel wrappers and compilers must see happens inside tha
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import torch
 from torch import Tensor, nn
 
@@ -56,7 +58,7 @@ class Learner(nn.Module):
     def forward(self, batch: Batch, generator: Generator = None) -> Tensor:
         """The surrogate loss of each example, (B,); its mean is what a loop descends."""
         low = self.precision in (torch.bfloat16, torch.float16)
-        with torch.autocast(self.model.device.type, self.precision if low else torch.bfloat16, enabled=low):
+        with torch.autocast(self.model.device.type, self.precision) if low else nullcontext():
             step = self.gradient(self.model, self.objective, batch, generator)
         self._look(step.value.detach(), step.traces)
         return step.loss
@@ -65,7 +67,7 @@ class Learner(nn.Module):
     def _look(self, value: Tensor, traces: tuple) -> None:
         """Sums over the batch for the metrics, and a look at the traces for the parts that want one."""
         first = traces[0]
-        distortion = first.expectation(first.distortion).sum()
+        distortion = -first.expectation(first.log_likelihood).sum()
         total = value.sum()
         self.monitored = {"objective": total, "distortion": distortion, "rate": first.expectation(first.rate()).sum()}
         if self.model.training:

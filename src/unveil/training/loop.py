@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -89,7 +90,7 @@ class Loop:
         noise = self.feed.noise(step, self.plan.device)
         batch, factor = self.feed.batch(step, noise)
         loss = factor * self.module(batch, noise).sum()
-        if not torch.isfinite(loss):
+        if not math.isfinite(loss.item()):
             raise self._non_finite()
         self.accelerator.backward(loss)
         if self.plan.clip is not None:
