@@ -37,8 +37,8 @@ def _(q: Normal, p: TorchDistribution) -> Tensor | None:
     # log(sigma_p / sigma_q) + (sigma_q^2 + (mu_q - mu_p)^2) / (2 sigma_p^2) - 1/2
     if not isinstance(p, Normal):
         return None
-    ratio = (q.scale / p.scale).square()
-    return 0.5 * (ratio + ((q.loc - p.loc) / p.scale).square() - 1 - ratio.log())
+    shift, ratio = (q.loc - p.loc) / p.scale, q.scale / p.scale
+    return 0.5 * (ratio.square() + shift.square() - 1) - ratio.log()
 
 
 @kl_per_dim.register

@@ -33,7 +33,9 @@ class Normal(Factorized):
     has_rsample = True
 
     def __init__(self, loc: Tensor, scale: Tensor, event_dims: int = 1) -> None:
-        self.loc, self.scale = (loc, scale) if loc.shape == scale.shape else torch.broadcast_tensors(loc, scale)
+        if loc.shape != scale.shape:
+            loc, scale = torch.broadcast_tensors(loc, scale)
+        self.loc, self.scale = loc, scale
         super().__init__(self.loc.shape, event_dims)
 
     @property

@@ -154,8 +154,8 @@ class OptimalGaussian(_Gaussian):
         """Follow the squared error of this part's own term."""
         for term in trace:
             base = term.p.base if isinstance(term.p, distributions.Masked) else term.p
-            if isinstance(base, _Tracked) and base.owner is self:
-                self._follow(trace, term, base)
+            if isinstance(base, _Tracked) and base.owner is self and term.value is not None:
+                self._follow(trace, term, term.value, base)
 
     def begin_calibration(self) -> bool:
         """Forget the running estimate; sum over the training set."""
@@ -169,8 +169,8 @@ class OptimalGaussian(_Gaussian):
         self.calibrating = False
         self._settle((self.total / self.count.clamp_min(1)).to(self.variance.dtype))
 
-    def _follow(self, trace: Trace, term: Term, p: distributions.Normal) -> None:
-        error = (term.value - p.loc).square()
+    def _follow(self, trace: Trace, term: Term, value: Tensor, p: distributions.Normal) -> None:
+        error = (value - p.loc).square()
         seen = torch.ones_like(error)
         if isinstance(term.p, distributions.Masked):
             seen = term.p.mask.expand_as(error).to(error.dtype)

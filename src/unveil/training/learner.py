@@ -17,6 +17,9 @@ from unveil.objectives import ELBO, Objective
 from unveil.parts import Part, Progress, parts_of
 from unveil.variables import Batch
 
+MONITORED = ("objective", "log_likelihood", "rate")
+"""What is summed over every batch for the metrics."""
+
 
 class Learner(nn.Module):
     """The loss of a batch.
@@ -51,7 +54,7 @@ class Learner(nn.Module):
         self.gradient = gradient or Pathwise()
         self.gradient.check(self.objective)
         self.precision = precision
-        self.monitored: dict[str, Tensor] = {}
+        self.monitored = torch.zeros(len(MONITORED))
         self.observers = [part for part in parts_of(self) if type(part).observe is not Part.observe]
         self.followers = [part for part in parts_of(self) if type(part).after_step is not Part.after_step]
 
@@ -67,9 +70,8 @@ class Learner(nn.Module):
     def _look(self, value: Tensor, traces: tuple) -> None:
         """Sums over the batch for the metrics, and a look at the traces for the parts that want one."""
         first = traces[0]
-        distortion = -first.expectation(first.log_likelihood).sum()
-        total = value.sum()
-        self.monitored = {"objective": total, "distortion": distortion, "rate": first.expectation(first.rate()).sum()}
+        terms = (value, first.expectation(first.log_likelihood), first.expectation(first.rate()))
+        self.monitored = torch.stack(terms).sum(1)
         if self.model.training:
             for part in self.observers:
                 for trace in traces:

@@ -113,11 +113,9 @@ class Loop:
             group["lr"] = float(self.plan.lr())
 
     def _end_epoch(self) -> None:
-        counters, sums = self.state.counters, self.state.sums
-        seen = sums["examples"]
+        counters, means = self.state.counters, self.state.take_means()
         line: Record = {"epoch": round(self.feed.epoch(counters.step)), "step": counters.step}
-        line |= {name: float(sums[name]) / seen for name in ("objective", "distortion", "rate")}
-        sums.clear()
+        line |= {"objective": means["objective"], "distortion": -means["log_likelihood"], "rate": means["rate"]}
         if self.validate is not None:
             with self.state.average.applied():
                 line["validation"] = self._agreed(self.validate())

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from unveil.models.saving import fill, read_tensors, write_tensors
 from unveil.training.averaging import Average
-from unveil.training.learner import Learner
+from unveil.training.learner import MONITORED, Learner
 
 
 @dataclass
@@ -21,6 +21,7 @@ class Counters:
 
     Args:
         step: Optimizer steps taken.
+        seen: Examples of this process in the epoch so far.
         best: The best validation bound so far, in nats per example.
         best_step: When that was.
         seconds: How long training has taken, all sittings together.
@@ -28,6 +29,7 @@ class Counters:
     """
 
     step: int = 0
+    seen: int = 0
     best: float = float("-inf")
     best_step: int = 0
     seconds: float = 0.0
@@ -56,14 +58,19 @@ class State:
         self.learner, self.optimizer, self.average = learner, optimizer, average
         self.settings = settings
         self.counters = Counters()
-        self.sums: dict[str, float | Tensor] = {}
+        self.sums = torch.zeros(len(MONITORED), dtype=torch.float64)
         self.best: dict[str, Tensor] = {}
 
-    def add(self, monitored: dict[str, Tensor], examples: int) -> None:
+    def add(self, monitored: Tensor, examples: int) -> None:
         """Add what a step measured to the sums of the epoch."""
-        for name, value in monitored.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value
-        self.sums["examples"] = self.sums.get("examples", 0.0) + examples
+        self.sums = self.sums.to(monitored.device) + monitored
+        self.counters.seen += examples
+
+    def take_means(self) -> dict[str, float]:
+        """The epoch's means of what was measured; the sums start anew."""
+        means = dict(zip(MONITORED, (self.sums / self.counters.seen).tolist(), strict=True))
+        self.sums, self.counters.seen = torch.zeros(len(MONITORED), dtype=torch.float64), 0
+        return means
 
     def keep_best(self, value: float) -> None:
         """Note that the model as it stands is the best so far."""
@@ -85,9 +92,10 @@ class State:
             **_prefixed("average", self.average.tensors()),
             **_prefixed("best", self.best),
         }
-        sums = {name: float(value) for name, value in self.sums.items()}
         shared = {name: tensor.cpu().clone() for name, tensor in tensors.items()}
-        write_tensors(path, shared, {"counters": asdict(self.counters), "sums": sums, "settings": self.settings})
+        write_tensors(
+            path, shared, {"counters": asdict(self.counters), "sums": self.sums.tolist(), "settings": self.settings}
+        )
 
     def load(self, path: Path) -> None:
         """Take up what :meth:`save` wrote.
@@ -105,7 +113,7 @@ class State:
         device = self.learner.model.device
         self.best = {name: tensor.to(device) for name, tensor in _unprefixed("best", tensors).items()}
         self.counters = Counters(**header["counters"])
-        self.sums = dict(header["sums"])
+        self.sums = torch.tensor(header["sums"], dtype=torch.float64)
 
 
 def read_counters(path: Path) -> Counters:
