@@ -25,7 +25,7 @@ class Dense(nn.Module):
     def __init__(self, in_features: int, out_features: int, *, tanh: bool = False) -> None:
         super().__init__()
         self.linear = nn.Linear(in_features, out_features)
-        self.activation = torch.tanh if tanh else torch.relu
+        self.activation = torch.tanh_ if tanh else torch.relu_  # neither needs its input again for the gradient
         he_normal(self.linear, gain=1.0 if tanh else 2.0)
 
     def forward(self, x: Tensor) -> Tensor:
