@@ -106,9 +106,16 @@ def judge(model: Model, split: Split, options: EvaluateOptions | FitOptions) -> 
 
     rows = min(len(split), options.limit or len(split))
     particles = options.particles or min(MOST_PARTICLES, max(FEWEST_PARTICLES, DRAWS // rows))
-    with breakdowns(), progress() as bar:
+    split = split.to(model.device)
+    with breakdowns(), progress() as show:
         return evaluate(
-            model, split.to(model.device), particles=particles, limit=options.limit, seed=options.seed, progress=bar
+            model,
+            split,
+            particles=particles,
+            limit=options.limit,
+            naive=options.naive,
+            seed=options.seed,
+            progress=show,
         )
 
 

@@ -131,11 +131,14 @@ class JudgingOptions:
         evaluate: Judge by the test rows (the validation rows where there are none), and draw the plots.
         particles: Importance samples per row; 1,000 by default, down to 100 for more than 1,000 rows.
         limit: Rows whose log-likelihood is estimated; all by default.
+        naive: Estimate the log-likelihood by naive Monte Carlo from the prior, too: it shows why it fails, and takes as
+            long as importance sampling.
     """
 
     evaluate: bool = True
     particles: int | None = None
     limit: int | None = None
+    naive: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,6 +168,7 @@ class EvaluateOptions(DataOptions):
         split: The rows: test by default, validation where there are none; or train.
         particles: Importance samples per row; 1,000 by default, down to 100 for more than 1,000 rows.
         limit: Rows whose log-likelihood is estimated; all by default.
+        naive: Estimate the log-likelihood by naive Monte Carlo from the prior, too.
         seed: Decides every random number.
         device: cpu, cuda, cuda:1, ...; the best there is by default.
         json: Print one JSON object and nothing else.
@@ -176,6 +180,7 @@ class EvaluateOptions(DataOptions):
     split: str | None = None
     particles: int | None = None
     limit: int | None = None
+    naive: bool = True
     seed: int = 0
     device: str | None = None
     json: bool = False

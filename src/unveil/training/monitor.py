@@ -54,7 +54,7 @@ class Monitor:
             self.shown = now
             left = (now - self.began) * (self.steps - record["step"]) / max(1, record["step"] - self.start)
             print(
-                f"epoch {record['epoch']:>4}  {_bounds(record)}  {self._speed(record['step'])}  {_clock(left)} left",
+                f"epoch {record['epoch']:>4}  {_bounds(record)}  {self._speed(record['step'])}  {clock(left)} left",
                 file=sys.stderr,
                 flush=True,
             )
@@ -71,7 +71,8 @@ def _bounds(record: Record) -> str:
     return ", ".join(found) + " nats"
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """A time left, h:mm:ss."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}"
