@@ -10,6 +10,8 @@ BASE = {"variables", "config", "parts"}
 PARTS = BASE | {"distributions", "nets"}
 MODELS = PARTS | {"priors", "likelihoods", "posteriors", "models"}
 ALLOWED = {
+    "files": set(),
+    "hints": set(),
     "variables": set(),
     "config": {"variables"},
     "parts": {"config", "variables"},
@@ -18,14 +20,14 @@ ALLOWED = {
     "priors": PARTS,
     "likelihoods": PARTS,
     "posteriors": PARTS,
-    "models": MODELS,
+    "models": MODELS | {"files"},
     "objectives": MODELS,
     "gradients": MODELS | {"objectives"},
     "evaluation": MODELS,
-    "data": {"variables"},
-    "training": MODELS | {"objectives", "gradients", "data"},
-    "plots": MODELS | {"evaluation", "data", "training"},
-    "cli": MODELS | {"objectives", "gradients", "evaluation", "data", "training", "plots"},
+    "data": {"variables", "hints"},
+    "training": MODELS | {"objectives", "gradients", "data", "files"},
+    "plots": MODELS | {"evaluation", "data", "training", "files"},
+    "cli": MODELS | {"objectives", "gradients", "evaluation", "data", "training", "plots", "files", "hints"},
 }
 
 

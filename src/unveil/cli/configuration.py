@@ -58,13 +58,6 @@ def one_line(value: Any) -> str:
     return text.removesuffix("...\n").strip()
 
 
-def write_config(path: Path, text: str) -> None:
-    """Write a configuration, whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
-
-
 def merge(*layers: Mapping[str, Any]) -> Settings:
     """Settings of which the later layers win; another part at a key drops the options of the one that it replaces."""
     merged: Settings = {}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
+
+from unveil.hints import did_you_mean
 
 ASSIGNMENT = re.compile(r"\b([a-z_]+)=('[^']*'|\d[\w.]*|True|False)")
 ARGUMENT = re.compile(r"([a-z_]+):")
@@ -26,9 +27,7 @@ class UsageError(CommandError):
 
 def near(word: str, words: Iterable[str], prefix: str = "") -> str:
     """``"; did you mean VampPrior?"`` where a word is close, nothing otherwise; with a prefix such as ``--``."""
-    lower = {known.lower(): known for known in words}
-    close = get_close_matches(word.lower(), lower, 1, 0.55)
-    return f"; did you mean {prefix}{lower[close[0]]}?" if close else ""
+    return did_you_mean(word, words, lambda known: f"{prefix}{known}")
 
 
 def at_least_one(**counts: int | None) -> None:

@@ -16,6 +16,7 @@ from unveil.cli.loaded import flag, loaded, require_run
 from unveil.cli.options import DataOptions, EvaluateOptions, FitOptions
 from unveil.cli.progress import progress
 from unveil.cli.screen import block, described_model
+from unveil.files import write_text
 
 if TYPE_CHECKING:
     from unveil.data import Data, Split
@@ -120,7 +121,5 @@ def judge(model: Model, split: Split, options: EvaluateOptions | FitOptions) -> 
 
 
 def write_evaluation(path: Path, evaluation: Evaluation) -> None:
-    """Write an evaluation as JSON, whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(evaluation.to_dict(), indent=2) + "\n", encoding="utf-8")
-    part.replace(path)
+    """Write an evaluation as JSON."""
+    write_text(path, json.dumps(evaluation.to_dict(), indent=2) + "\n")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from unveil.cli.configuration import CONFIG, config_text, write_config
+from unveil.cli.configuration import CONFIG, config_text
 from unveil.cli.errors import breakdowns, in_flags, user_errors
 from unveil.cli.job import Job, make_job
 from unveil.cli.line import read
 from unveil.cli.options import FitOptions
 from unveil.cli.screen import block, brief, described_model, is_main_process, say
+from unveil.files import write_text
 
 if TYPE_CHECKING:
     from unveil.training import Run
@@ -58,7 +59,7 @@ def prepare(job: Job) -> None:
     pictures = list((folder.path / PLOTS).glob("*.png")) if folder.holds_a_run and not options.resume else []
     with user_errors(job.config):
         folder.claim(resume=options.resume, overwrite=options.overwrite)
-        write_config(configuration, config_text(job.config, notes(job)))
+        write_text(configuration, config_text(job.config, notes(job)))
     for picture in pictures:
         picture.unlink(missing_ok=True)
 

@@ -21,8 +21,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unveil.data.messages import did_you_mean, name_choices
+from unveil.data.messages import name_choices
 from unveil.data.split import Redraw, Split, only_x
+from unveil.hints import did_you_mean
 from unveil.variables import Batch
 
 FIXED_SEED = 777

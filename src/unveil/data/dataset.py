@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from unveil.data.messages import did_you_mean, name_choices
+from unveil.data.messages import name_choices
 from unveil.data.split import Split
+from unveil.hints import did_you_mean
 from unveil.variables import Variable
 
 SPLITS = ("train", "validation", "test")

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from unveil.data.messages import count_rows, did_you_mean, name_choices
+from unveil.data.messages import count_rows, name_choices
+from unveil.hints import did_you_mean
 
 Choice = int | float | str | None
 """How a caller asks for a split: a part's name, ``"last:10000"``, ``"none"``, a count, a fraction, or the default."""

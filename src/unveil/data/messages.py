@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 
 
 def name_rows(rows: Sequence[int], shown: int = 3) -> str:
@@ -21,9 +20,3 @@ def count_rows(count: int) -> str:
 def name_choices(choices: Iterable[str]) -> str:
     """List some names, e.g. ``"'train', 'test'"``."""
     return ", ".join(repr(choice) for choice in choices)
-
-
-def did_you_mean(name: str, choices: Iterable[str]) -> str:
-    """The hint ``"; did you mean 'test'?"`` where a choice is close to the name, and nothing otherwise."""
-    close = get_close_matches(name.lower(), list(choices), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""

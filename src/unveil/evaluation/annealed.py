@@ -26,7 +26,7 @@ from unveil.evaluation.accumulate import LogMean
 from unveil.evaluation.estimate import Estimate, PerExample
 from unveil.evaluation.examples import Examples
 from unveil.evaluation.hmc import State, transition
-from unveil.evaluation.streaming import Stream, at_rest, seed_of
+from unveil.evaluation.streaming import Stream, seed_of
 from unveil.models import Given, Model, Prior
 from unveil.variables import Batch, Observed
 
@@ -97,7 +97,7 @@ def ais(
     seeds = (seed_of(seed, purpose) for purpose in (Stream.PILOT, Stream.ANNEALING))
     pilot, measured = (RowGenerators(number, rows.tolist(), model.device) for number in seeds)
     upper = None
-    with at_rest(model):
+    with model.at_rest():
         steps = annealing.pilot(annealing.draw(chains, pilot), pilot)
         forward = annealing.run(annealing.draw(chains, measured), steps, measured)
         if posterior is not None:
@@ -124,7 +124,7 @@ def simulate(model: Model, size: int, *, context: Tensor | None = None, seed: in
     """
     batch = Batch(size=size) if context is None else Batch(context=context)
     generator = torch.Generator(model.device).manual_seed(seed_of(seed, Stream.SIMULATION))
-    with at_rest(model):
+    with model.at_rest():
         trace = model.trace(batch, Prior(1, generator))
     _require_one([term.name for term in trace if not term.data])
     values = {term.name: term.value[0] for term in trace if term.value is not None}

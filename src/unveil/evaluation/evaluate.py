@@ -13,7 +13,7 @@ from unveil.evaluation.examples import Examples, Rows, chosen
 from unveil.evaluation.importance import Sampled, from_posterior, from_prior
 from unveil.evaluation.latents import uses_of
 from unveil.evaluation.record import NOT_ASKED_FOR, OPTIONAL, Evaluation
-from unveil.evaluation.streaming import ProgressBar, Stream, Streaming, at_rest, entries_of_a_draw, seed_of
+from unveil.evaluation.streaming import ProgressBar, Stream, Streaming, entries_of_a_draw, seed_of
 from unveil.evaluation.surgery import Surgery, surgery
 from unveil.evaluation.words import cap_sentence, collapse_sentence, is_at_cap
 from unveil.models import Model, Posterior, Trace
@@ -78,7 +78,7 @@ def evaluate(
     """
     examples = Examples(model, data, seed)
     index = chosen(len(examples), limit)
-    with at_rest(model):
+    with model.at_rest():
         probe = _probe(model, examples, seed)
         entries = entries_of_a_draw(probe, examples.features)
         streaming = Streaming(index, particles, entries, seed, chunk, progress)

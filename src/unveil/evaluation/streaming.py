@@ -8,7 +8,6 @@ the model alone. So what an example draws is the same for every chunk size and e
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -16,7 +15,7 @@ import torch
 from torch import Tensor
 
 from unveil.distributions import RowGenerators
-from unveil.models import Model, Trace
+from unveil.models import Trace
 
 BLOCK = 250
 """Particles of a block: their random numbers are drawn at once."""
@@ -119,16 +118,3 @@ def entries_of_a_draw(trace: Trace, features: int) -> int:
 def seed_of(seed: int, purpose: Stream) -> int:
     """A seed for one purpose."""
     return seed * len(Stream) + purpose
-
-
-@contextmanager
-def at_rest(model: Model) -> Iterator[None]:
-    """The model in evaluation mode and without gradients, given back as it was."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for module, training in modes:
-            module.training = training

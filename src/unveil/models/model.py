@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -179,6 +180,18 @@ class Model(Configurable, nn.Module, ABC):
                 values = batch[name]
                 if variable is not None and part.variable is variable and values is not None:
                     part.initialize(_filled(values, batch.mask), generator)
+
+    @contextmanager
+    def at_rest(self) -> Iterator[None]:
+        """The model in evaluation mode and without gradients, inside the block; it is given back as it was."""
+        modes = [(module, module.training) for module in self.modules()]
+        self.eval()
+        try:
+            with torch.no_grad():
+                yield
+        finally:
+            for module, training in modes:
+                module.training = training
 
     def own_parts(self) -> list[Part]:
         """The parts of this model, those of models spliced into it left out: they live with other data."""

@@ -7,7 +7,6 @@ is made again goes there, as JSON. Nothing in it is executed on loading, and equ
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from unveil.config import build, describe
+from unveil.files import replacing
 from unveil.models.model import Model
 
 WEIGHTS = "model.safetensors"
@@ -71,14 +71,10 @@ def fill(module: torch.nn.Module, tensors: Mapping[str, Tensor], path: str | Pat
 
 def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], header: Mapping[str, object]) -> None:
     """Write tensors and a header of plain data to a file, whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
     text = {name: json.dumps(value, sort_keys=True) for name, value in header.items()}
-    save_file({name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}, part, metadata=text)
-    with part.open("rb+") as file:
-        os.fsync(file.fileno())
-    part.replace(path)
+    own = {name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}
+    with replacing(Path(path)) as part:
+        save_file(own, part, metadata=text)
 
 
 def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -51,7 +50,7 @@ def examine(model: Model, batch: Batch) -> Anatomy:
     """Ask a model what it is made of, with two examples of a batch."""
     few = cut(batch, 0, min(2, len(batch))).to(model.device)
     terms: list[Term] = []
-    with resting(model):
+    with model.at_rest():
         model.run(few, Posterior(generator=seeded(model)), terms.append)
     latents = [term for term in terms if not term.data]
     names = {term.name for term in latents}
@@ -107,7 +106,7 @@ def collect(model: Model, batch: Batch, source: Source, keep: Keep) -> dict[str,
         if (kept := keep(term)) is not None:
             found.setdefault(term.name, []).append(kept.detach().cpu())
 
-    with resting(model):
+    with model.at_rest():
         for start in range(0, len(batch), CHUNK):
             model.run(cut(batch, start, min(start + CHUNK, len(batch))).to(model.device), source, record)
     return {name: torch.cat(chunks, dim=1) for name, chunks in found.items()}
@@ -184,15 +183,3 @@ def classes_of(context: Tensor | None) -> Tensor | None:
 def seeded(model: Model, seed: int = 0) -> torch.Generator:
     """A generator where the model lives."""
     return torch.Generator(model.device).manual_seed(seed)
-
-
-@contextmanager
-def resting(model: Model) -> Iterator[None]:
-    """The model in evaluation mode and without gradients, given back as it was."""
-    training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        model.train(training)

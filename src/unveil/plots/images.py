@@ -21,7 +21,6 @@ from unveil.plots.anatomy import (
     is_image,
     mean_of,
     readable,
-    resting,
     seeded,
     shape_of,
     thinned,
@@ -183,7 +182,7 @@ def generated_image(model: Model, context: Tensor | None) -> tuple[str, tuple[in
     """
     found: list[Term] = []
     batch = Batch(size=1) if context is None else Batch(context=context[:1].to(model.device))
-    with resting(model):
+    with model.at_rest():
         model.run(batch, Prior(generator=seeded(model)), found.append)
     for term in found:
         if term.data and readable(term) and is_image(term) and term.name.partition("/")[0] not in model.latents:

@@ -15,6 +15,7 @@ from torch import distributions as td
 
 from unveil import distributions as ud
 from unveil.data import Split
+from unveil.evaluation.latents import ACTIVE
 from unveil.models import Mode, Model, Posterior, Source, Term
 from unveil.plots import style
 from unveil.plots.anatomy import classes_of, collect, examine, seeded, spread_rows, value_of
@@ -22,8 +23,6 @@ from unveil.variables import Batch
 
 MOST_PANELS = 3
 MOST_POINTS = 3000
-ACTIVE = 0.01
-"""A dimension whose code varies less than this over the data is inactive (Burda et al. 2016)."""
 
 Array = NDArray[np.float64]
 

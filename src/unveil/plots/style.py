@@ -16,6 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
+from unveil.files import replacing
+
 WIDTH = 8.0  # inches
 DPI = 200
 LARGE, MEDIUM, SMALL = 14, 11, 9.5  # points
@@ -89,8 +91,6 @@ def palette(classes: int) -> list[str]:
 
 def write(figure: Figure, path: Path) -> Path:
     """Write a figure as PNG, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    figure.savefig(part, format="png", dpi=DPI)
-    part.replace(path)
+    with replacing(path) as part:
+        figure.savefig(part, format="png", dpi=DPI)
     return path

@@ -192,17 +192,14 @@ def carry_out(
     return Run(model.eval(), data, metrics, folder.path if folder else None, finished, counters.seconds)
 
 
-@torch.no_grad()
 def bound(model: Model, split: Split, objective: Objective, seed: int) -> float:
     """The mean of an objective over a split, with the same noise at every call, in nats per example."""
-    training = model.training
-    model.eval()
     generator = torch.Generator(model.device).manual_seed(seed)
     total = 0.0
-    for batch in batches(split, generator, rows=max(1, 2000 // objective.particles)):
-        traces = [model.trace(batch, source) for source in objective.sources(generator, pathwise=False)]
-        total += float(objective(*traces).sum())
-    model.train(training)
+    with model.at_rest():
+        for batch in batches(split, generator, rows=max(1, 2000 // objective.particles)):
+            traces = [model.trace(batch, source) for source in objective.sources(generator, pathwise=False)]
+            total += float(objective(*traces).sum())
     return total / len(split)
 
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from unveil.files import write_text
 from unveil.models.saving import WEIGHTS, read_tensors
 
 Record = dict[str, Any]
@@ -74,9 +75,7 @@ class Folder:
                 break
             records.append(record)
         if len(records) < len(lines):
-            part = self.metrics.with_suffix(".part")
-            part.write_text("".join(json.dumps(record) + "\n" for record in records))
-            part.replace(self.metrics)
+            write_text(self.metrics, "".join(json.dumps(record) + "\n" for record in records))
         return records
 
     def append_metrics(self, record: Record) -> None:

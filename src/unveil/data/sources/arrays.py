@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from unveil.data.holdout import ALIASES
-from unveil.data.messages import did_you_mean, name_choices
+from unveil.data.messages import name_choices
 from unveil.data.sources.part import Array, Part, Source
+from unveil.hints import did_you_mean
 
 ROLES = {
     "x": ("x", "data", "image", "images", "inputs", "features", "observations"),

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from unveil.data.messages import did_you_mean, name_choices
+from unveil.data.messages import name_choices
 from unveil.data.sources.arrays import check_context, from_keys
 from unveil.data.sources.part import Array, Source
 from unveil.data.sources.tables import from_datasets, require
+from unveil.hints import did_you_mean
 
 MAGIC = (b"\x93NUMPY", b"PK\x03\x04", b"PK\x05\x06")
 DAMAGED = (ValueError, EOFError, OSError, MemoryError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error)

@@ -8,9 +8,9 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from unveil.data.messages import did_you_mean
 from unveil.data.sources.part import Source
 from unveil.data.sources.tables import from_datasets, require
+from unveil.hints import did_you_mean
 
 HUB_NAME = re.compile(r"[\w.-]{1,96}(/[\w.-]{1,96})?")
 WAIT_SECONDS = 5.0

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unveil.data.messages import did_you_mean, name_choices
+from unveil.data.messages import name_choices
 from unveil.data.sources.part import Array, Part, Source
+from unveil.hints import did_you_mean
 
 if TYPE_CHECKING:
     from datasets import Dataset
