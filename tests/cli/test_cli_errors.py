@@ -27,7 +27,7 @@ FLAGS = [
     ("fit --epochs", "--epochs: expected a whole number, got nothing"),
     ("fit --lr Constant", "--lr.level: expected a number, got nothing"),
     ("fit --lr nan", "--lr: "),
-    ("fit --resume --overwrite", "--resume, --overwrite: expected one of the two, got both"),
+    ("fit --resume --overwrite", "--resume: expected without overwrite, got both"),
     ("fit --config none.yaml", "--config: no such file 'none.yaml'"),
     ("fit --model.prior os.getcwd", "--model.prior: os.getcwd is not of this package"),
     ("evaluate", "RUN: expected the folder of a run or a .safetensors file, got nothing"),
@@ -150,6 +150,17 @@ def test_a_folder_that_can_not_be(unveil):
     refused(unveil, "fit --data tiny.npz --out file", "--out: expected a folder, got the file file")
     refused(unveil, "fit --data tiny.npz --out file/run", "Not a directory")
     refused(unveil, "fit --data tiny.npz --out=", "--out: expected a folder, got an empty text")
+
+
+def test_a_folder_of_other_files(unveil):
+    Path("home").mkdir()
+    Path("home/evaluation.json").write_text("mine")
+    Path("home/letter.txt").write_text("mine")
+    for more in ("", " --overwrite", " --resume"):
+        refused(
+            unveil, f"fit --data tiny.npz --out home{more}", "--out: expected a new or empty folder, or one of a run"
+        )
+    assert sorted(file.name for file in Path("home").iterdir()) == ["evaluation.json", "letter.txt"]
 
 
 def test_a_loss_that_is_not_finite(unveil):

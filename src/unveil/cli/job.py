@@ -78,8 +78,8 @@ def make_job(line: Settings) -> Job:
     with user_errors(resolved.config):
         options = resolved.options(FitOptions)
         at_least_one(particles=options.particles, limit=options.limit)
-        folder = Folder(str(options.out))
-        refuse_taken(folder, options)
+        folder = Folder(str(options.out or ""))
+        folder.refuse_taken(resume=options.resume, overwrite=options.overwrite)
         data = options.load()
         with user_errors([*resolved.under("model"), "context"]):
             model = make_model(options, data)
@@ -118,21 +118,6 @@ def layered(line: Settings) -> tuple[Settings, Callable[[str], str]]:
         if key != "out" and key in {**given, **resumed}:
             raise UsageError(f"{where(key)}: expected on the command line only; give --{key} there")
     return merge(resumed, settings), where
-
-
-def refuse_taken(folder: Folder, options: FitOptions) -> None:
-    """Refuse a folder that holds a run, unless it is clear what shall become of that."""
-    if options.resume and options.overwrite:
-        raise UsageError("--resume, --overwrite: expected one of the two, got both")
-    if not options.out:
-        raise UsageError("--out: expected a folder, got an empty text")
-    if folder.path.exists() and not folder.path.is_dir():
-        raise UsageError(f"--out: expected a folder, got the file {folder.path}")
-    if folder.holds_a_run and not (options.resume or options.overwrite):
-        raise UsageError(
-            f"--out: {folder.path} holds a run already; add --resume to go on with it, --overwrite to start anew, or "
-            "choose another --out"
-        )
 
 
 def make_model(options: FitOptions, data: Data) -> Model:

@@ -18,9 +18,14 @@ class Folder:
 
     Args:
         path: The folder; it need not exist.
+
+    Raises:
+        ValueError: If the path is an empty text.
     """
 
     def __init__(self, path: str | Path) -> None:
+        if not str(path):
+            raise ValueError("out: expected a folder, got an empty text")
         self.path = Path(path)
         self.weights = self.path / WEIGHTS
         self.checkpoint = self.path / "checkpoint" / "last.safetensors"
@@ -43,22 +48,46 @@ class Folder:
             return False
         return bool(read_tensors(self.checkpoint)[1].get("counters", {}).get("finished"))
 
-    def claim(self, *, resume: bool, overwrite: bool) -> None:
-        """Make the folder ready for a run.
+    def refuse_taken(self, *, resume: bool, overwrite: bool) -> None:
+        """Refuse a folder that holds something, unless it is clear what shall become of that.
 
         Raises:
-            ValueError: If it holds a run and neither ``resume`` nor ``overwrite`` is asked for, or both are.
+            ValueError: If it holds a run and neither ``resume`` nor ``overwrite`` is asked for, or both are; if it is
+                no folder, or one of somebody else's files.
         """
         if resume and overwrite:
-            raise ValueError("resume, overwrite: expected one of the two, got both")
+            raise ValueError("resume: expected without overwrite, got both")
         if self.path.exists() and not self.path.is_dir():
             raise ValueError(f"out: expected a folder, got the file {self.path}")
         if self.holds_a_run and not (resume or overwrite):
-            raise ValueError(f"out: {self.path} holds a run already; resume it, overwrite it, or choose another folder")
+            raise ValueError(
+                f"out: {self.path} holds a run already; add resume=True to go on with it, overwrite=True to start anew "
+                "in it, or choose another folder"
+            )
+        if foreign := self._foreign():
+            raise ValueError(
+                f"out: expected a new or empty folder, or one of a run; {self.path} holds {', '.join(foreign[:3])}"
+                f"{' and more' * (len(foreign) > 3)} instead; choose another folder"
+            )
+
+    def claim(self, *, resume: bool, overwrite: bool) -> None:
+        """Make the folder ready for a run: what is left of another one is removed unless it is gone on with.
+
+        Raises:
+            ValueError: If :meth:`refuse_taken` does.
+        """
+        self.refuse_taken(resume=resume, overwrite=overwrite)
         if overwrite or not self.resumable:
             for file in (self.weights, self.checkpoint, self.metrics, self.path / "evaluation.json"):
                 file.unlink(missing_ok=True)
         self.path.mkdir(parents=True, exist_ok=True)
+
+    def _foreign(self) -> list[str]:
+        """What is in the folder, if it is not the folder of a run (be it one that has just been made ready)."""
+        if self.holds_a_run or not self.path.is_dir():
+            return []
+        names = sorted(file.name for file in self.path.iterdir() if not file.name.startswith("."))
+        return [] if "config.yaml" in names else names
 
     def read_metrics(self, upto_step: int) -> list[Record]:
         """The records up to a step; later ones are of a sitting whose end was lost, and are dropped from the file."""
