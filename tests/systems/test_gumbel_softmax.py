@@ -153,7 +153,7 @@ def test_code_is_the_likeliest_one_hot_vector(model, x):
     code = model.encode(x)
     assert torch.equal(code["a"], nn.functional.one_hot(model.posterior_a(x).argmax(-1), 3).double())
     assert torch.equal(code["b"], model.trace(x, Mode())["b"].value[0])
-    assert model.decode(code).mean.shape == (1, 300, 6)
+    assert model.decode(code).mean.shape == (300, 6)
 
 
 def test_doubly_reparametrised_gradient_of_hard_draws_is_refused(model, x, generator):

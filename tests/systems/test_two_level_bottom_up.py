@@ -118,3 +118,11 @@ def test_joint_density_is_that_of_the_factors(model, x):
     z = {"z2": torch.randn(200, 1), "z1": torch.randn(200, 1)}
     by_hand = model.p2().log_prob(z["z2"]) + model.p1(z["z2"]).log_prob(z["z1"]) + model.likelihood(z["z1"]).log_prob(x)
     assert torch.allclose(model.log_joint(x, z), by_hand)
+
+
+def test_decoding_draws_the_level_that_is_left_out(model):
+    z1, z2 = torch.randn(2, 5, 1, dtype=torch.float64)
+    both, top = model.decode({"z1": z1, "z2": z2}), model.decode(z2)
+    assert both.batch_shape == top.batch_shape == (5,)
+    assert torch.allclose(both.mean, model.likelihood(z1).mean)
+    assert not torch.allclose(top.mean, model.decode(z2).mean)

@@ -130,9 +130,17 @@ class Model(Configurable, nn.Module, ABC):
         return _unwrap({term.name: term.kept[0] for term in terms})
 
     def decode(self, z: Observed, *, context: Tensor | None = None) -> Distribution | dict[str, Distribution]:
-        """p(x | z, context) for latent values, (B, \\*latent) each (codes where there are codes)."""
-        batch = Batch(context=context, size=len(z) if isinstance(z, Tensor) else len(next(iter(z.values()))))
-        trace = self._replay(batch, self._given(z, scores=""))
+        """p(x | z, context), batch shape (B,), for latent values, (B, \\*latent) each (codes where there are codes).
+
+        Latent variables that are left out are drawn from the prior.
+        """
+        values = self._by_name(z)
+        batch = Batch(context=context, size=len(next(iter(values.values()))))
+        trace = self._replay(batch, Given(values, particles=1, scores=""))
+        latents = [term for term in trace.latents if not term.data and term.name not in values]
+        if latents:
+            values = {**values, **{term.name: term.kept[0] for term in latents}}
+            trace = self._replay(batch, Given(values, particles=1, scores=""))
         return _unwrap({term.name: term.p for term in trace.data})
 
     @torch.no_grad()
@@ -153,7 +161,7 @@ class Model(Configurable, nn.Module, ABC):
         Raises:
             ValueError: If z lacks a latent variable: one draw of it would make a number that is no density.
         """
-        given = self._given(z)
+        given = Given({name: value.unsqueeze(0) for name, value in self._by_name(z).items()})
         trace = self._replay(_batch(x, context), given)
         missing = [term.name for term in trace.latents if term.q is not None and term.name not in given.values]
         if missing:
@@ -206,9 +214,8 @@ class Model(Configurable, nn.Module, ABC):
             pending.extend(module.children())
         return found
 
-    def _given(self, z: Observed, scores: str = "p") -> Given:
-        values = z if isinstance(z, Mapping) else {self.latents[0]: z}
-        return Given({name: value.unsqueeze(0) for name, value in values.items()}, scores=scores)
+    def _by_name(self, z: Observed) -> dict[str, Tensor]:
+        return dict(z) if isinstance(z, Mapping) else {self.latents[0]: z}
 
     def _replay(self, batch: Batch, given: Given) -> Trace:
         trace = self.trace(batch, given)
