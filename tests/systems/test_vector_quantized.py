@@ -83,6 +83,19 @@ class SecondStage(Model):
         visit("x", p=self.density, value=batch["x"])
 
 
+class Joined(VQVAE):
+    """The second stage spliced in as the prior over the codes."""
+
+    def __init__(self, x: Variable, codes: int) -> None:
+        super().__init__(x, codes)
+        self.second = SecondStage(CodePrior(codes))
+
+    def walk(self, visit: Visit, batch: Batch) -> None:
+        q = lambda: Quantized(self.encoder(batch["x"]), self.codebook)  # noqa: E731
+        z = visit("z", p=lambda: self.second().coded(self.codebook), q=q)
+        visit("x", p=lambda: self.likelihood(z), value=batch["x"])
+
+
 @pytest.fixture
 def x() -> Tensor:
     """Four clusters of unequal size."""
@@ -213,3 +226,19 @@ def test_sticking_the_landing_keeps_the_straight_through_gradient(model, x, gene
     found = [torch.autograd.grad(loss.mean(), weight)[0] for loss in (step.loss, plain)]
     assert found[0].abs().max() > 0
     assert torch.allclose(*found)
+
+
+def test_spliced_second_stage_is_the_same_model(model, x):
+    joined = Joined(X, CODES)
+    joined.load_state_dict({**joined.state_dict(), **model.state_dict()})
+    with torch.no_grad():
+        model.prior.logits.normal_()
+        joined.second.density.logits.copy_(model.prior.logits)
+    codes = model.encode(x)
+    assert torch.equal(joined.encode(x), codes)
+    assert torch.allclose(ELBO()(joined.trace(x)), ELBO()(model.trace(x)))
+    assert torch.allclose(joined.log_joint(x, codes), model.log_joint(x, codes))
+    assert torch.allclose(joined.decode(codes).mean, model.decode(codes).mean)
+    one, other = (m.trace(Batch(size=500), Prior(1, torch.Generator().manual_seed(3))) for m in (joined, model))
+    assert torch.equal(one["z"].code, other["z"].code)
+    assert torch.allclose(one["x"].value, other["x"].value)

@@ -14,7 +14,7 @@ not need is never computed: there is no x when sampling, and encoding does not d
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -38,10 +38,16 @@ class Conditioned:
     Args:
         model: A model of one observed variable ``x``.
         context: What it is conditioned on.
+        codebook: The vectors, (C, d), that the whole numbers which it is a model of stand for, if they are codes.
     """
 
     model: Model
     context: Tensor | None = None
+    codebook: Tensor | None = None
+
+    def coded(self, codebook: Tensor) -> Conditioned:
+        """The same model, of codes: a variable that it is the p of takes the codes' vectors as its value."""
+        return replace(self, codebook=codebook)
 
 
 _LATENT = torch.empty(0)
@@ -232,7 +238,7 @@ class Visit:
         p = variable.p()
         if isinstance(p, Conditioned):
             value = self._splice(variable, p, None)
-            return value if variable.data else self._record(variable, Taken(value), None, None)
+            return value if variable.data else self._record(variable, _handed_over(value, p), None, None)
         return self._record(variable, source.take(p, self._sample_shape(p)), p, p)
 
     def _propose(self, source: Source, q: Deferred) -> _Proposal:
@@ -294,8 +300,9 @@ class Visit:
 
 def _handed_over(given: Tensor, *distributions: Distribution | Conditioned | None) -> Taken:
     """A value that was handed over: a code, where one of the distributions has a codebook."""
-    coded = next((one for one in distributions if isinstance(one, Coded)), None)
-    return Taken(given) if coded is None else Taken(coded.codebook[given], given)
+    codebooks = (one.codebook for one in distributions if isinstance(one, Coded | Conditioned))
+    codebook = next((codebook for codebook in codebooks if codebook is not None), None)
+    return Taken(given) if codebook is None else Taken(codebook[given], given)
 
 
 def _distribution(q: Distribution | Conditioned) -> Distribution:
