@@ -103,8 +103,9 @@ def ais(
         if posterior is not None:
             start = posterior.to(forward.z).expand(chains, *posterior.shape)
             backward = annealing.run(start, steps, measured, backward=True)
-            inverse = _log_mean(-backward.log_w)
-            upper = PerExample(-inverse.value.cpu(), inverse.variance.cpu(), "upper", chains)
+            inverse = -_log_mean(-backward.log_w).value.cpu()
+            unknown = torch.full_like(inverse, torch.nan)  # an example's chains share its one exact sample
+            upper = PerExample(inverse, unknown, "upper", chains)
     mean = _log_mean(forward.log_w)
     lower = PerExample(mean.value.cpu(), mean.variance.cpu(), "lower", chains)
     return Annealed(lower, upper, forward.acceptance, forward.z)
