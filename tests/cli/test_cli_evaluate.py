@@ -63,7 +63,7 @@ def test_a_context_is_taken_from_the_run(unveil, fit):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("--data images.npz", "--data: expected data of 5, binary, which the model was made for, got 1x4x4, 4 levels"),
+        ("--data images.npz", "--data: expected 5, binary, which the model was made for, got 1x4x4, 4 levels"),
         ("--split tset", "--split: expected one of 'train', 'validation', 'test', got 'tset'; did you mean 'test'?"),
         ("--particles 0", "--particles: expected at least 1, got 0"),
         ("--limit 0", "--limit: expected at least 1, got 0"),
@@ -83,4 +83,7 @@ def test_mistakes(unveil, fit, words, message):
 def test_a_model_with_a_context_needs_data_with_one(unveil, fit):
     fit("--out run --model CVAE --context label")
     Path("run/config.yaml").unlink()
-    assert "--context: expected a context of 3, binary" in unveil("evaluate run --data tiny.npz").err
+    assert (
+        "--context: expected 3, binary, which the model was made for, got none"
+        in unveil("evaluate run --data tiny.npz").err
+    )

@@ -124,7 +124,7 @@ def test_a_non_finite_loss_names_the_term_the_rows_and_the_checkpoint(model, dat
 
 def test_other_data_than_the_model_s_is_refused(model):
     other = uv.data.load(torch.rand(50, 10), test="none")
-    with pytest.raises(ValueError, match="the model was made for x of 10, binary, got 10, real"):
+    with pytest.raises(ValueError, match="expected 10, binary, which the model was made for, got 10, real"):
         uv.fit(model, other, progress=False)
 
 
@@ -153,3 +153,14 @@ def test_an_epoch_visits_every_row_once_over_all_processes(rows, batch_size, wor
             assert total == pytest.approx(1.0)
         assert len(seen) == len(set(seen))
         assert len(seen) > rows - world
+
+
+@pytest.mark.parametrize(
+    ("value", "message"), [(torch.nan, "NaN"), (2.0, "levels from 0 to 1"), (0.5, "whole numbers")]
+)
+def test_rows_handed_over_as_a_batch_are_checked(value, message):
+    x = torch.zeros(20, 3)
+    x[7, 1] = value
+    model = uv.VAE(uv.Variable((3,), levels=2), latent_dim=2)
+    with pytest.raises(ValueError, match=f"x: expected.*{message}"):
+        uv.fit(model, uv.Batch(x=x), epochs=1, progress=False)

@@ -62,12 +62,14 @@ def with_the_runs_data(line: Settings) -> Settings:
 
 def judged(options: EvaluateOptions, config: dict[str, object]) -> tuple[Evaluation, str]:
     """The evaluation, and what was evaluated."""
+    from unveil.models.checking import check_kind
+
     with user_errors(config):
         model = loaded(options.run, options.device, trust=options.trust)
         if not options.data:
             raise UsageError(f"--data: expected the data to judge by, since there is no {CONFIG} beside {options.run}")
         data = options.load()
-        refuse_misfit(model, data)
+        check_kind(model, data.variable, data.context)
         name = options.split or judging_split(data)
         split = data.split(name)
     evaluation = judge(model, split, options)
@@ -77,19 +79,6 @@ def judged(options: EvaluateOptions, config: dict[str, object]) -> tuple[Evaluat
         block("On", [f"the {len(split):,} {name} rows"]),
     ]
     return evaluation, "\n".join(told)
-
-
-def refuse_misfit(model: Model, data: Data) -> None:
-    """Refuse data of another kind than the model was made for.
-
-    Raises:
-        UsageError: Saying what the model was made for.
-    """
-    if model.x is not None and model.x != data.variable:
-        raise UsageError(f"--data: expected data of {model.x}, which the model was made for, got {data.variable}")
-    if model.context is not None and model.context != data.context:
-        got = data.context or "none; add --context label"
-        raise UsageError(f"--context: expected a context of {model.context}, which the model was made for, got {got}")
 
 
 def judging_split(data: Data) -> str:

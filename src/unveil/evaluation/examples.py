@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from unveil.models import Model
-from unveil.variables import Batch, Observed, Variable
+from unveil.models.checking import check_values
+from unveil.variables import Batch, Observed
 
 DRAWN_AT_ONCE = 1000
 """How many rows of a split are drawn from one call."""
@@ -55,7 +56,7 @@ class Examples:
         self.stored = _whole(data, seed)
         if len(self.stored) == 0:
             raise ValueError("data: expected at least one example, got none")
-        check(model, self.stored)
+        check_values(model, self.stored)
 
     def __len__(self) -> int:
         return len(self.stored)
@@ -120,51 +121,6 @@ def chosen(n: int, limit: int | None) -> Tensor:
     if limit < 1:
         raise ValueError(f"limit: expected at least 1 example, got {limit}")
     return torch.randperm(n, generator=torch.Generator().manual_seed(0))[:limit].sort().values
-
-
-def check(model: Model, batch: Batch) -> None:
-    """Refuse data that the model is not a model of.
-
-    Args:
-        model: Says what it observes, or does not.
-        batch: Some or all examples.
-
-    Raises:
-        ValueError: That names the field, what was expected and what came.
-    """
-    expected = model.x if isinstance(model.x, Mapping) else {"x": model.x}
-    if model.x is not None and all(batch[name] is None for name in expected):
-        raise ValueError(f"{', '.join(expected)}: expected data to judge the model by, got none")
-    for name, variable in expected.items():
-        observed = batch[name]
-        if variable is not None and observed is not None:
-            _check_variable(name, observed, variable, batch.mask)
-    if model.context is not None:
-        if batch.context is None:
-            raise ValueError(
-                f"context: the model is conditioned on {model.context}, got None; hand over Batch(x=..., context=...)"
-            )
-        _check_variable("context", batch.context, model.context, None)
-
-
-def _check_variable(name: str, tensor: Tensor, expected: Variable, mask: Tensor | None) -> None:
-    shape = tuple(tensor.shape[1:])
-    if shape != expected.shape:
-        raise ValueError(f"{name}: expected (examples, *{expected.shape}), got shape {tuple(tensor.shape)}")
-    seen = tensor if mask is None else tensor[mask.expand_as(tensor)]
-    if seen.is_floating_point() and not seen.isfinite().all():
-        raise ValueError(f"{name}: expected finite numbers, got NaN or infinity; mark missing entries by a mask")
-    if expected.levels is not None and seen.numel():
-        low, high = seen.min().item(), seen.max().item()
-        if low < 0 or high > expected.levels - 1:
-            top = expected.levels - 1
-            raise ValueError(f"{name}: expected levels from 0 to {top}, got values from {low:g} to {high:g}")
-        if seen.is_floating_point() and (seen != seen.round()).any():
-            between = seen[seen != seen.round()][0].item()
-            raise ValueError(
-                f"{name}: expected whole numbers, which the likelihood has probabilities for, got {between:g}; "
-                "binarize or round the data"
-            )
 
 
 def _variables(x: Observed | None) -> Sequence[Tensor]:

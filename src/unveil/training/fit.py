@@ -17,6 +17,7 @@ from unveil.config import describe
 from unveil.data import Data, Split
 from unveil.gradients import Gradient
 from unveil.models import Model, Posterior
+from unveil.models.checking import check_kind, check_values
 from unveil.models.saving import fill, read_tensors, save
 from unveil.objectives import BetaELBO, Objective, Schedule, WarmUp
 from unveil.parts import parts_of
@@ -116,8 +117,8 @@ def fit(
         >>> run.model.sample(3).shape
         torch.Size([3, 8])
     """
-    data = as_data(data)
-    check_fits(model, data)
+    data = as_data(data, model)
+    check_kind(model, data.variable, data.context)
     settings = Settings(
         epochs, batch_size, lr, seed, device, precision, average, clip, patience, compile, checkpoint_seconds
     )
@@ -248,23 +249,12 @@ def finished_run(folder: Folder, model: Model, data: Data) -> Run:
     return Run(model.eval(), data, folder.read_metrics(counters.step), folder.path, True, counters.seconds)
 
 
-def as_data(data: Any) -> Data:
+def as_data(data: Any, model: Model) -> Data:
     """Data of any kind: a Batch holds training rows as they are."""
     if isinstance(data, Batch):
+        check_values(model, data)
         return Data("batch", None, None, Split(data))
     return datasets.load(data)
-
-
-def check_fits(model: Model, data: Data) -> None:
-    """Raise a ValueError if the model was made for other data, as far as the data says what it is."""
-    if data.variable is None:
-        return
-    for name, wanted, got in (("x", model.x, data.variable), ("context", model.context, data.context)):
-        if wanted is not None and wanted != got:
-            raise ValueError(
-                f"data: the model was made for {name} of {wanted}, got {got or 'none'}; make the model from the data's "
-                f"own description ({name}=data.{'variable' if name == 'x' else 'context'})"
-            )
 
 
 def told(part: Any) -> Any:
