@@ -45,6 +45,8 @@ def test_an_output_that_starts_at_a_value_is_moved_by_it(name):
     centred = net(x, c)
     net.start_at(value)
     torch.testing.assert_close(net(x, c), centred + value)
+    net.start_at(value, everywhere=True)
+    assert torch.equal(net(x, c), value.expand_as(centred))
 
 
 @EVERY
@@ -85,9 +87,7 @@ def test_every_pixel_reaches_the_encoder_and_every_feature_each_pixel():
 def test_the_levels_of_a_pixel_stay_with_their_pixel():
     decoder = make("nets", "ConvDecoder of levels")
     value = torch.arange(84.0).reshape(2, 3, 7, 2)
-    decoder.start_at(value)
-    torch.nn.init.zeros_(decoder.layers[-1].weight)
-    torch.nn.init.zeros_(decoder.layers[-1].bias)
+    decoder.start_at(value, everywhere=True)
     torch.testing.assert_close(decoder(noise(4, 3), noise(4, CONTEXT)), value.expand(4, -1, -1, -1, -1))
 
 

@@ -32,8 +32,13 @@ class Net(Part, ABC):
         """The output for each input."""
 
     @abstractmethod
-    def start_at(self, value: Tensor) -> None:
-        """Set the last bias so that a zero last activation gives ``value``, broadcastable to ``out_shape``."""
+    def start_at(self, value: Tensor, *, everywhere: bool = False) -> None:
+        """Set the last bias so that a zero last activation gives ``value``.
+
+        Args:
+            value: Broadcastable to ``out_shape``.
+            everywhere: Whether every input shall give it at first: the last weights become zero, too.
+        """
 
 
 NetFactory = Callable[[Shape, Shape, int], Net]

@@ -46,8 +46,10 @@ class ConvEncoder(Net):
         return h.reshape(h.shape[:-1] + self.out_shape)
 
     @torch.no_grad()
-    def start_at(self, value: Tensor) -> None:
+    def start_at(self, value: Tensor, *, everywhere: bool = False) -> None:
         """Set the linear map's bias."""
+        if everywhere:
+            self.output.weight.zero_()
         self.output.bias.copy_(value.expand(self.out_shape).reshape(-1))
 
 
@@ -89,8 +91,11 @@ class ConvDecoder(Net):
         return self.bias + h.movedim(-3, -1).reshape(*lead, *self.out_shape)
 
     @torch.no_grad()
-    def start_at(self, value: Tensor) -> None:
+    def start_at(self, value: Tensor, *, everywhere: bool = False) -> None:
         """Set the bias of every output."""
+        if everywhere:
+            for parameter in self.layers[-1].parameters():
+                parameter.zero_()
         self.bias.copy_(value.expand(self.out_shape))
 
 

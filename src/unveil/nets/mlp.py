@@ -73,8 +73,10 @@ class _Layered(Net, ABC):
         return h.reshape(h.shape[:-1] + self.out_shape)
 
     @torch.no_grad()
-    def start_at(self, value: Tensor) -> None:
+    def start_at(self, value: Tensor, *, everywhere: bool = False) -> None:
         """Set the output's bias."""
+        if everywhere:
+            self.output.weight.zero_()
         self.output.bias.copy_(value.expand(self.out_shape).reshape(-1))
 
 

@@ -57,7 +57,7 @@ class ConditionalGaussian(Prior):
                 "a context, or use StandardNormal"
             )
         self.net = net((context,), (2, latent_dim), 0)
-        torch.nn.init.zeros_(list(self.net.parameters())[-2])
+        self.net.start_at(torch.zeros(()), everywhere=True)
 
     def forward(
         self,
