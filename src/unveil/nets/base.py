@@ -23,6 +23,9 @@ class Net(Part, ABC):
         context: The number of features of the context, 0 without one.
     """
 
+    output: nn.Linear
+    """The last map, where there is one."""
+
     def __init__(self, in_shape: Shape, out_shape: Shape, context: int = 0) -> None:
         super().__init__()
         self.in_shape, self.out_shape, self.context = tuple(in_shape), tuple(out_shape), context
@@ -31,14 +34,19 @@ class Net(Part, ABC):
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """The output for each input."""
 
-    @abstractmethod
+    @torch.no_grad()
     def start_at(self, value: Tensor, *, everywhere: bool = False) -> None:
         """Set the last bias so that a zero last activation gives ``value``.
+
+        A net that does not end in the linear map ``output`` writes this anew.
 
         Args:
             value: Broadcastable to ``out_shape``.
             everywhere: Whether every input shall give it at first: the last weights become zero, too.
         """
+        self.output.bias.copy_(value.expand(self.out_shape).reshape(-1))
+        if everywhere:
+            self.output.weight.zero_()
 
 
 NetFactory = Callable[[Shape, Shape, int], Net]

@@ -45,13 +45,6 @@ class ConvEncoder(Net):
         h = self.output(joined(h.reshape(*lead, -1), context))
         return h.reshape(h.shape[:-1] + self.out_shape)
 
-    @torch.no_grad()
-    def start_at(self, value: Tensor, *, everywhere: bool = False) -> None:
-        """Set the linear map's bias."""
-        if everywhere:
-            self.output.weight.zero_()
-        self.output.bias.copy_(value.expand(self.out_shape).reshape(-1))
-
 
 class ConvDecoder(Net):
     """A linear map, then stride-2 transposed convolutions: features -> (..., height, width).

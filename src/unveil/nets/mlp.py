@@ -72,13 +72,6 @@ class _Layered(Net, ABC):
         h = self.output(self.hidden(joined(flattened(x, self.in_shape), context)))
         return h.reshape(h.shape[:-1] + self.out_shape)
 
-    @torch.no_grad()
-    def start_at(self, value: Tensor, *, everywhere: bool = False) -> None:
-        """Set the output's bias."""
-        if everywhere:
-            self.output.weight.zero_()
-        self.output.bias.copy_(value.expand(self.out_shape).reshape(-1))
-
 
 class MLP(_Layered):
     """A fully connected net.
