@@ -101,8 +101,9 @@ class Split:
         Raises:
             IndexError: Where a row number is out of range.
         """
-        rows = self._select(index)
-        return _floating(rows, rows.x if self.redraw is None else self.redraw.mean(only_x(rows)))
+        numbers = self._numbers(index)
+        rows = self.stored.rows(numbers)
+        return _floating(rows, numbers, rows.x if self.redraw is None else self.redraw.mean(only_x(rows)))
 
     def batch(self, index: Tensor | slice, generator: torch.Generator | None = None) -> Batch:
         """Some rows as a model sees them: drawn anew where the split is binarized dynamically.
@@ -125,17 +126,16 @@ class Split:
                 "generator: expected a torch.Generator, since this split is binarized anew at each batch, got None; "
                 "pass torch.Generator().manual_seed(...), or use rows(index) for the probabilities"
             )
-        rows = self._select(index)
-        return _floating(rows, self.redraw.draw(only_x(rows), generator))
+        numbers = self._numbers(index)
+        rows = self.stored.rows(numbers)
+        return _floating(rows, numbers, self.redraw.draw(only_x(rows), generator))
 
-    def _select(self, index: Tensor | slice) -> Batch:
-        """The stored rows, with their numbers."""
+    def _numbers(self, index: Tensor | slice) -> Tensor:
+        """The row numbers that an index means."""
         if isinstance(index, slice):
-            numbers = torch.arange(*index.indices(len(self)), device=self.device)
-        else:
-            numbers = torch.as_tensor(index, device=self.device)
-            numbers = numbers.nonzero().flatten() if numbers.dtype == torch.bool else numbers.long()
-        return replace(self.stored.rows(numbers), index=numbers)
+            return torch.arange(*index.indices(len(self)), device=self.device)
+        numbers = torch.as_tensor(index, device=self.device)
+        return numbers.nonzero().flatten() if numbers.dtype == torch.bool else numbers.long()
 
 
 def only_x(batch: Batch) -> Tensor:
@@ -150,8 +150,8 @@ def only_x(batch: Batch) -> Tensor:
     return batch.x
 
 
-def _floating(batch: Batch, x: Observed | None) -> Batch:
-    """The batch with this x, and x and context in torch's default floating point type.
+def _floating(batch: Batch, index: Tensor, x: Observed | None) -> Batch:
+    """The batch with these row numbers and this x, and x and context in torch's default floating point type.
 
     Of several variables those of type int64 stay whole numbers: labels and other indices.
     """
@@ -160,4 +160,4 @@ def _floating(batch: Batch, x: Observed | None) -> Batch:
         x = {name: tensor if tensor.dtype == torch.int64 else tensor.to(dtype) for name, tensor in x.items()}
     elif x is not None:
         x = x.to(dtype)
-    return replace(batch, x=x, context=None if batch.context is None else batch.context.to(dtype))
+    return replace(batch, x=x, context=None if batch.context is None else batch.context.to(dtype), index=index)
