@@ -108,9 +108,9 @@ class LearnedGaussian(_Gaussian):
 class OptimalGaussian(_Gaussian):
     """N(x; mu(z), sigma^2) with sigma^2 at its optimum, the training data's mean squared error.
 
-    In training it follows the error of past batches (the first process's, where several train together); at the end of a fit it is settled on the whole training set with
-    the final weights and then frozen. Computed on the data that is evaluated, the formula would not be a density.
-    One sigma for each feature of a vector, one for an image.
+    In training it follows the error of past batches (the first process's, where several train together); at the end of
+    a fit it is settled on the whole training set with the final weights and then frozen. Computed on the data that is
+    evaluated, the formula would not be a density. One sigma for each feature of a vector, one for an image.
 
     Args:
         x: What is observed.

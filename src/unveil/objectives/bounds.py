@@ -71,7 +71,8 @@ class FreeBits(Objective):
     """The ELBO in which a group's rate costs nothing below ``nats`` (Kingma et al. 2016).
 
     sum_j max(nats, mean over the batch of R_j), with one group per latent dimension where q and p factorise alike, one
-    per latent variable otherwise. It is no bound. Where several processes train together, each takes its own rows' mean.
+    per latent variable otherwise. It is no bound. Several processes that train together take the means of
+    their own rows.
 
     Args:
         nats: The free rate of a group.
