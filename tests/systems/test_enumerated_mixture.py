@@ -15,7 +15,7 @@ from tests.agreement import assert_mean
 from tests.systems.fitting import fit
 from unveil.distributions import Categorical, Generator, Normal
 from unveil.gradients import Pathwise
-from unveil.models import Enumerate, Model, Posterior, Source, Trace, Visit
+from unveil.models import Enumerate, Given, Model, PerVariable, Posterior, Prior, Source, Trace, Visit
 from unveil.objectives import ELBO, IWAE
 from unveil.variables import Batch
 
@@ -168,3 +168,9 @@ def test_expectations_are_weighted_by_the_posterior(model, x):
     r = trace.log_weight.exp()
     assert torch.allclose(trace.expectation(trace["x"].log_p), (r * trace["x"].log_p).sum(0))
     assert torch.allclose(trace.expectation(trace.distortion + trace.rate()), -log_evidence(model, x))
+
+
+def test_enumeration_decides_all_variables_or_none():
+    for mixed in (lambda: PerVariable({"z": Enumerate({"z": 3})}, Prior(3)), lambda: Given({}, Enumerate({"z": 3}))):
+        with pytest.raises(ValueError, match="got Enumerate, which weighs whole traces"):
+            mixed()

@@ -109,8 +109,8 @@ def test_clipping_bounds_the_step(data):
 def test_a_schedule_is_followed(model, data):
     run = uv.fit(model, data, epochs=4, lr=Cosine(peak=0.01, end=0.001, warmup=0.25), progress=False)
     rates = [line["lr"] for line in run.metrics]
-    assert rates[0] == pytest.approx(0.01)
-    assert rates[-1] == pytest.approx(0.001)
+    assert rates[0] == pytest.approx(0.01, rel=0.01)
+    assert rates[-1] == pytest.approx(0.001, rel=0.01)
     assert Linear(0.0, 1.0, 10.0).at(Progress(5, 5.0, 100.0)) == 0.5
 
 
@@ -164,3 +164,33 @@ def test_rows_handed_over_as_a_batch_are_checked(value, message):
     model = uv.VAE(uv.Variable((3,), levels=2), latent_dim=2)
     with pytest.raises(ValueError, match=f"x: expected.*{message}"):
         uv.fit(model, uv.Batch(x=x), epochs=1, progress=False)
+
+
+def test_a_single_step_moves_the_weights():
+    x = (torch.rand(30, 4) < 0.5).float()
+    model = uv.VAE(uv.Variable((4,), levels=2), latent_dim=2)
+    before = [parameter.clone() for parameter in model.posterior.parameters()]
+    uv.fit(model, {"train": x}, epochs=1, batch_size=30, progress=False)
+    assert not any(map(torch.equal, before, model.posterior.parameters()))
+
+
+def test_weights_that_are_not_finite_are_not_kept(tmp_path):
+    class Breaking(uv.objectives.ELBO):
+        def forward(self, trace):
+            value = super().forward(trace)
+            return value + 0 * (trace["z"].value.sum(-1)[0] * 0).sqrt()  # finite, with a gradient of nan
+
+    x = (torch.rand(30, 4) < 0.5).float()
+    model = uv.VAE(uv.Variable((4,), levels=2), latent_dim=2)
+    with pytest.raises(FloatingPointError, match="not finite"):
+        uv.fit(model, {"train": x}, objective=Breaking(), epochs=1, batch_size=30, out=tmp_path / "run", progress=False)
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_what_can_not_be_written_down_is_refused_before_it_is_trained(tmp_path):
+    x = (torch.rand(30, 4) < 0.5).float()
+    prior = lambda *arguments: uv.priors.StandardNormal(*arguments)  # noqa: E731
+    model = uv.VAE(uv.Variable((4,), levels=2), latent_dim=2, prior=prior)
+    with pytest.raises(TypeError, match="can't write down"):
+        uv.fit(model, x, epochs=1, out=tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import unveil as uv
+from unveil.models.saving import read_tensors, write_tensors
 
 PROGRAM = """
 import sys, torch, unveil as uv
@@ -105,3 +106,15 @@ def test_a_folder_with_a_run_is_neither_overwritten_nor_resumed_unasked(tmp_path
     with pytest.raises(ValueError, match="holds a run already"):
         uv.fit(model, data, epochs=1, out=tmp_path / "run", progress=False)
     assert uv.fit(model, data, epochs=1, out=tmp_path / "run", overwrite=True, progress=False).finished
+
+
+def test_a_run_does_not_go_on_with_other_data(tmp_path):
+    x = (torch.rand(60, 4) < 0.5).float()
+    settings = {"epochs": 2, "batch_size": 10, "out": tmp_path / "run", "progress": False}
+    uv.fit(uv.VAE(uv.Variable((4,), levels=2), latent_dim=2), x, **settings)
+    counters = read_tensors(tmp_path / "run" / "checkpoint" / "last.safetensors")
+    header = counters[1]
+    header["counters"]["finished"] = False
+    write_tensors(tmp_path / "run" / "checkpoint" / "last.safetensors", counters[0], header)
+    with pytest.raises(ValueError, match="data differ"):
+        uv.fit(uv.VAE(uv.Variable((4,), levels=2), latent_dim=2), 1 - x, resume=True, **settings)

@@ -25,7 +25,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from unveil.distributions import Generator
 from unveil.gradients.base import Gradient, Step
 from unveil.models import Given, Model, Posterior, Relaxed, Trace
-from unveil.objectives import Objective
+from unveil.objectives import IWAE, Objective
 from unveil.objectives.schedules import Schedule, schedule
 from unveil.variables import Batch
 
@@ -70,11 +70,11 @@ class DReG(Gradient):
     """The doubly reparametrised gradient of the importance-weighted bound: its signal does not drown as K grows."""
 
     def check(self, objective: Objective) -> None:
-        """Only functions of the importance weights."""
-        if not objective.function_of_log_w:
+        """Only the importance-weighted bound: another function of the weights has another gradient."""
+        if not isinstance(objective, IWAE):
             raise ValueError(
-                f"gradient: DReG is the gradient of a function of the importance weights w_k, which {_name(objective)} "
-                "is not; use IWAE, or StickingTheLanding"
+                f"gradient: DReG is the gradient of the importance-weighted bound, which {_name(objective)} is not; "
+                "use IWAE, or StickingTheLanding"
             )
 
     def forward(self, model: Model, objective: Objective, batch: Batch, generator: Generator = None) -> Step:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -129,14 +130,16 @@ class Model(Configurable, nn.Module, ABC):
         terms = self.trace(x, Mode(), context=context).latents
         return _unwrap({term.name: term.kept[0] for term in terms})
 
-    def decode(self, z: Observed, *, context: Tensor | None = None) -> Distribution | dict[str, Distribution]:
+    def decode(
+        self, z: Observed, *, context: Tensor | None = None, generator: Generator = None
+    ) -> Distribution | dict[str, Distribution]:
         """p(x | z, context), batch shape (B,), for latent values, (B, \\*latent) each (codes where there are codes).
 
         Latent variables that are left out are drawn from the prior.
         """
         values = self._by_name(z)
         batch = Batch(context=context, size=len(next(iter(values.values()))))
-        trace = self._replay(batch, Given(values, particles=1, scores=""))
+        trace = self._replay(batch, Given(values, Prior(1, generator), particles=1, scores=""))
         latents = [term for term in trace.latents if not term.data and term.name not in values]
         if latents:
             values = {**values, **{term.name: term.kept[0] for term in latents}}
@@ -235,7 +238,11 @@ def _filled(values: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def _batch(x: Data | None, context: Tensor | None) -> Batch:
-    return x if isinstance(x, Batch) else Batch(x=x, context=context)
+    if not isinstance(x, Batch):
+        return Batch(x=x, context=context)
+    if context is not None and x.context is not None:
+        raise ValueError("context: expected one, got the batch's own and another")
+    return x if context is None else replace(x, context=context)
 
 
 def _unwrap(values: Mapping[str, Any]) -> Any:

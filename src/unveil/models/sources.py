@@ -255,6 +255,7 @@ class Given(Source):
         super().__init__(particles or known, otherwise.generator if otherwise else None)
         self.values, self.scores = dict(values), frozenset(scores)
         self.otherwise = otherwise or Prior(self.particles)
+        _refuse_weighted(self.otherwise)
         self.subsample = subsample
 
     def at(self, name: str) -> Source:
@@ -274,6 +275,15 @@ class Given(Source):
         raise NotImplementedError
 
 
+def _refuse_weighted(source: Source) -> None:
+    """Raise a ValueError if a source weighs the particles of a whole trace: it can't decide some variables only."""
+    if type(source).finish is not Source.finish:
+        raise ValueError(
+            f"otherwise: expected a source that decides each variable by itself, got {type(source).__name__}, which "
+            "weighs whole traces; use it alone"
+        )
+
+
 class PerVariable(Source):
     """Another source for each variable.
 
@@ -286,6 +296,8 @@ class PerVariable(Source):
     """
 
     def __init__(self, sources: Mapping[str, Source], otherwise: Source) -> None:
+        for source in (*sources.values(), otherwise):
+            _refuse_weighted(source)
         particles = {source.particles for source in (*sources.values(), otherwise)}
         if len(particles) > 1:
             raise ValueError(f"sources: expected the same number of particles in each, got {sorted(particles)}")

@@ -88,7 +88,8 @@ class VampPrior(Prior):
                 "use ConditionalGaussian"
             )
         self.variable = x
-        self.pseudo_inputs = nn.Parameter(torch.zeros(components, *x.shape))
+        noise = torch.randn if x.levels is None else torch.rand  # apart from each other even where no data is seen
+        self.pseudo_inputs = nn.Parameter(((x.levels or 2) - 1) * noise(components, *x.shape))
         self.log_weights = nn.Parameter(torch.zeros(components), requires_grad=weighted)
         ends = tuple(x.shape) if len(x.shape) == 1 else (1,) * len(x.shape)  # of each feature, or of all pixels
         self.register_buffer("low", torch.full(ends, -torch.inf))

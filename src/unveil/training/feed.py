@@ -50,6 +50,6 @@ class Feed:
         """Where this process's random numbers of that step come from."""
         return torch.Generator(device).manual_seed(mixed_seed(self.seed, step * self.world + self.rank))
 
-    def epoch(self, step: int) -> float:
+    def epoch(self, step: float) -> float:
         """The passes over the data after that many steps."""
         return step / self.steps_per_epoch

@@ -127,6 +127,7 @@ def fit(
     learner = Learner(model, objective or BetaELBO(WarmUp()), gradient, plan.dtype)
     folder = None if out is None else Folder(out)
     if folder is not None:
+        describe(model)  # what can't be written down is refused before it is trained
         if resume and folder.finished:
             return finished_run(folder, model, data)
         folder.claim(resume=resume, overwrite=overwrite)
@@ -151,7 +152,8 @@ def begin(learner: Learner, plan: Plan, data: Data, accelerator: Accelerator) ->
     optimizer = torch.optim.Adam(learner.parameters(), lr=1.0, fused=True)
     asked = {
         "model": told(learner.model), "objective": told(learner.objective), "gradient": told(learner.gradient),
-        "rows": len(data.train), "processes": accelerator.num_processes, **plan.deciding(),
+        "data": {name: split.fingerprint() for name, split in data.splits.items() if name != "test"},
+        "processes": accelerator.num_processes, **plan.deciding(),
     }  # fmt: skip
     return State(learner, optimizer, Average(learner.model, plan.average), asked)
 

@@ -82,6 +82,7 @@ class Loop:
                     saved = now
                 if stop:
                     return False
+        self.state.require_sound()
         return True
 
     def step(self) -> None:
@@ -106,9 +107,9 @@ class Loop:
 
     def _follow_progress(self) -> None:
         step = self.state.counters.step
-        progress = Progress(step, self.feed.epoch(step), self.plan.epochs)
-        self.state.learner.after_step(progress)
-        self.plan.lr.after_step(progress)
+        epochs, middle = self.plan.epochs, self.feed.epoch(step + 0.5)
+        self.state.learner.after_step(Progress(step, self.feed.epoch(step), epochs))
+        self.plan.lr.after_step(Progress(step, middle, epochs))  # no step has the rate 0 that a warm-up starts with
         for group in self.state.optimizer.param_groups:
             group["lr"] = float(self.plan.lr())
 
@@ -119,6 +120,9 @@ class Loop:
         if self.validate is not None:
             with self.state.average.applied():
                 line["validation"] = self._agreed(self.validate())
+                if math.isnan(line["validation"]):
+                    self.state.require_sound()
+                    raise FloatingPointError(f"the validation bound is NaN after epoch {line['epoch']}")
                 if line["validation"] > counters.best:
                     self.state.keep_best(line["validation"])
         self.record({**line, "lr": float(self.plan.lr()), "seconds": round(counters.seconds, 3)})

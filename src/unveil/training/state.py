@@ -77,6 +77,15 @@ class State:
         self.counters.best, self.counters.best_step = value, self.counters.step
         self.best = {name: tensor.detach().clone() for name, tensor in self.learner.model.state_dict().items()}
 
+    def require_sound(self) -> None:
+        """Raise a FloatingPointError if a weight is NaN or infinite."""
+        named = self.learner.named_parameters()
+        if bad := [name for name, tensor in named if not tensor.isfinite().all()]:
+            raise FloatingPointError(
+                f"the weights {', '.join(bad[:3])} are not finite after step {self.counters.step}; lower the learning "
+                "rate, or clip gradients (clip=1)"
+            )
+
     def save(self, path: Path) -> None:
         """Write everything.
 
@@ -84,8 +93,7 @@ class State:
             FloatingPointError: If a weight is NaN: a checkpoint must be good.
         """
         weights = self.learner.state_dict()
-        if bad := [name for name, tensor in weights.items() if tensor.is_floating_point() and tensor.isnan().any()]:
-            raise FloatingPointError(f"the weights {', '.join(bad[:3])} are NaN after step {self.counters.step}")
+        self.require_sound()
         tensors = {
             **_prefixed("learner", weights),
             **_prefixed("optimizer", _optimizer_tensors(self.optimizer)),
