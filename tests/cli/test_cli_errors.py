@@ -55,7 +55,7 @@ RANGES = [
     ("--device cuda:9", "--device: cuda:9 is asked for"),
     ("--device gpu", "--device: expected cpu, cuda or cuda:N, got 'gpu'"),
     ("--precision float23", "--precision: expected one of float32"),
-    ("--gradient DReG", "--gradient: DReG is the gradient of a function of the importance weights"),
+    ("--gradient DReG", "--gradient: DReG is the gradient of the importance-weighted bound"),
     ("--gradient StickingTheLanding", "--objective.closed_form false"),
     ("--model CVAE", "--context: a CVAE expects something to be conditioned on"),
     ("--context lable", "--context: expected None or 'label' (y) for arrays, got 'lable'; did you mean 'label'?"),

@@ -127,7 +127,7 @@ class Model(Configurable, nn.Module, ABC):
         Returns:
             (B, \\*latent), or a mapping by name where there are several latents.
         """
-        terms = self.trace(x, Mode(), context=context).latents
+        terms = [term for term in self.trace(x, Mode(), context=context).latents if term.value is not None]
         return _unwrap({term.name: term.kept[0] for term in terms})
 
     def decode(
@@ -140,7 +140,9 @@ class Model(Configurable, nn.Module, ABC):
         values = self._by_name(z)
         batch = Batch(context=context, size=len(next(iter(values.values()))))
         trace = self._replay(batch, Given(values, Prior(1, generator), particles=1, scores=""))
-        latents = [term for term in trace.latents if not term.data and term.name not in values]
+        latents = [
+            term for term in trace.latents if not term.data and term.name not in values and term.value is not None
+        ]
         if latents:
             values = {**values, **{term.name: term.kept[0] for term in latents}}
             trace = self._replay(batch, Given(values, particles=1, scores=""))

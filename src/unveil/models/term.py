@@ -72,6 +72,8 @@ class Term:
     @cached_property
     def log_q(self) -> Tensor:
         """log q(value | ...) in nats, (K, B); zero for an observed variable."""
+        if self.value is None:  # a factor is not drawn
+            return self._zero(self.log_p)
         return self.log_p if self.q is self.p and self._log_q is None else self._score(self.q, self._log_q)
 
     @cached_property

@@ -78,7 +78,7 @@ class Trace:
     @property
     def values(self) -> dict[str, Tensor]:
         """Every latent value (a code where there is one), proposal and choice by name: what a replay needs."""
-        return {**self.auxiliary, **{term.name: term.kept for term in self.latents}}
+        return {**self.auxiliary, **{term.name: term.kept for term in self.latents if term.value is not None}}
 
     @property
     def bound(self) -> Bound:

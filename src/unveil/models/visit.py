@@ -187,7 +187,7 @@ class Visit:
     def factor(self, name: str, log_p: Callable[[], Tensor]) -> None:
         """Multiply the joint by exp(log_p()), (K, B): a log-density that no distribution stands for."""
         if "p" in self.source.scores:
-            self.record(Term(self.scope + name, None, shape=self.shape, data=True, log_p=log_p()))
+            self.record(Term(self.scope + name, None, shape=self.shape, data=self.data, log_p=log_p()))
 
     def finish(self) -> dict[str, Tensor]:
         """The proposals and choices of the walk that are not variables."""
