@@ -48,7 +48,8 @@ class Part(Configurable, nn.Module):
         """Look at training data before the first step (output biases, pseudo-inputs, scales of inputs).
 
         Args:
-            x: Many training examples of :attr:`variable`, (N, \\*shape).
+            x: Many training examples of :attr:`variable`, (N, \\*shape), as floating point numbers: NaN where an entry
+                is missing.
             generator: Where random choices come from.
         """
 

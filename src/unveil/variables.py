@@ -6,7 +6,7 @@ knows a model.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
@@ -16,11 +16,6 @@ from torch import Tensor
 
 Observed = Tensor | Mapping[str, Tensor]
 """One observed variable is a tensor; several are a mapping from their names to tensors."""
-
-
-def floating(x: Tensor) -> Tensor:
-    """Whole numbers as floating point numbers; others as they are."""
-    return x if x.is_floating_point() else x.to(torch.get_default_dtype())
 
 
 @dataclass(frozen=True)
@@ -64,27 +59,40 @@ class Batch:
 
     Args:
         x: The observations, (B, \\*shape), or a mapping of such tensors; ``None`` where nothing is observed.
-        context: What every distribution is conditioned on, (B, features), e.g. a one-hot class; ``None`` without.
-        mask: True where an entry of ``x`` is observed, shaped (or broadcastable) like ``x``; ``None`` where all are.
-            Missing entries are marginalised, which needs a likelihood that factorises over entries.
+        context: What every distribution is conditioned on, (B, features), e.g. a one-hot class; one row serves all
+            examples; ``None`` without.
+        mask: True where an entry of ``x`` is observed, shaped like ``x`` or broadcastable to it; a mapping of such
+            where ``x`` is one (a variable that it leaves out is observed in full); ``None`` where all are observed.
+            Missing entries are marginalised, which needs a likelihood that factorises over entries. What ``x`` holds
+            there does not matter.
         index: The examples' row numbers in their data set, (B,).
         size: The number of examples, read off ``x`` or ``context`` where they are there.
+
+    Raises:
+        ValueError: If the fields differ in their number of examples, or a mask does not fit its variable.
+        TypeError: If a mask is not boolean.
     """
 
     x: Observed | None = None
     context: Tensor | None = None
-    mask: Tensor | None = None
+    mask: Observed | None = None
     index: Tensor | None = None
     size: int = 0
 
     def __post_init__(self) -> None:
-        if not self.size:
-            present = next((tensor for tensor in self._tensors().values() if tensor is not None), None)
-            object.__setattr__(self, "size", 1 if present is None else len(present))
-
-    def _tensors(self) -> dict[str, Tensor | None]:
-        observed = self.x if isinstance(self.x, Mapping) else {"x": self.x}
-        return {**observed, "context": self.context, "mask": self.mask, "index": self.index}
+        if self.size:
+            return
+        sizes = {name: len(tensor) for name, tensor in {**_named("x", self.x), **_named("index", self.index)}.items()}
+        rows = 1 if self.context is None else len(self.context)
+        size = next(iter(sizes.values()), rows)
+        if len({*sizes.values(), *({rows} - {1})}) > 1:
+            got = sizes if self.context is None else {**sizes, "context": rows}
+            raise ValueError(f"batch: expected the same number of examples in each field, got {got}")
+        object.__setattr__(self, "size", size)
+        if self.context is not None and rows != size:
+            object.__setattr__(self, "context", self.context.expand(size, *self.context.shape[1:]))
+        if self.mask is not None:
+            object.__setattr__(self, "mask", _whole_mask(self.x, self.mask))
 
     def __len__(self) -> int:
         return self.size
@@ -93,23 +101,43 @@ class Batch:
         """The observed variable of that name (``"x"`` where there is only one); ``None`` where it is not observed."""
         return self.x.get(name) if isinstance(self.x, Mapping) else self.x if name == "x" else None
 
-    @property
-    def seen(self) -> Tensor | None:
-        """``x`` as an encoder may see it: zero where an entry is missing."""
-        x = self["x"]
-        return x if x is None or self.mask is None else torch.where(self.mask, x, torch.zeros((), dtype=x.dtype))
+    def mask_of(self, name: str = "x") -> Tensor | None:
+        """Where that variable's entries are observed, shaped like it; ``None`` where all are."""
+        return self.mask.get(name) if isinstance(self.mask, Mapping) else self.mask
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Batch:
         """Apply a function of (B, ...) tensors, such as row selection or a move to a device, to every field."""
-
-        def each(value: Observed | None) -> Observed | None:
-            if isinstance(value, Mapping):
-                return {name: function(tensor) for name, tensor in value.items()}
-            return None if value is None else function(value)
-
-        fields: dict[str, Any] = {name: each(getattr(self, name)) for name in ("x", "context", "mask", "index")}
+        fields: dict[str, Any] = {
+            name: _each(getattr(self, name), function) for name in ("x", "context", "mask", "index")
+        }
         empty = all(value is None for value in fields.values())
         return Batch(**fields, size=self.size if empty else 0)
+
+    def to_precision(self, dtype: torch.dtype) -> Batch:
+        """Everything in this precision but int64, torch's type of labels, codes and other indices."""
+
+        def cast(tensor: Tensor) -> Tensor:
+            return tensor if tensor.dtype == torch.int64 else tensor.to(dtype)
+
+        return replace(self, x=_each(self.x, cast), context=_each(self.context, cast), size=self.size)
+
+    @staticmethod
+    def joined(pieces: Sequence[Batch]) -> Batch:
+        """Batches of the same fields, one after the other; row numbers are left out."""
+
+        def together(field: str) -> Any:
+            values = [getattr(piece, field) for piece in pieces]
+            if isinstance(values[0], Mapping):
+                return {name: torch.cat([value[name] for value in values]) for name in values[0]}
+            return None if values[0] is None else torch.cat(values)
+
+        return Batch(together("x"), together("context"), together("mask"))
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything that it holds, under names of their own."""
+        masks = {f"mask of {name}": mask for name, mask in _named("x", self.mask).items()}
+        return {**_named("x", self.x), **_named("context", self.context), **masks, **_named("index", self.index)}
 
     def rows(self, index: Tensor | slice) -> Batch:
         """The examples of these row numbers."""
@@ -124,3 +152,38 @@ class Batch:
     def without(self, *fields: str) -> Batch:
         """The same batch with these fields set to None, e.g. ``batch.without("x")`` to sample given the context."""
         return replace(self, size=self.size, **dict.fromkeys(fields))
+
+
+def _each(value: Any, function: Callable[[Tensor], Tensor]) -> Any:
+    """The function of a tensor, or of each in a mapping; None stays None."""
+    if isinstance(value, Mapping):
+        return {name: function(tensor) for name, tensor in value.items()}
+    return None if value is None else function(value)
+
+
+def _named(name: str, value: Observed | None) -> dict[str, Tensor]:
+    """The tensors of a field by name."""
+    if value is None:
+        return {}
+    return dict(value) if isinstance(value, Mapping) else {name: value}
+
+
+def _whole_mask(x: Observed | None, mask: Observed) -> Observed:
+    """The mask shaped like what it is about."""
+    if isinstance(x, Tensor) and isinstance(mask, Tensor):
+        return _shaped(mask, x)
+    if isinstance(x, Mapping) and isinstance(mask, Mapping):
+        if unknown := sorted(set(mask) - set(x)):
+            raise ValueError(f"mask: expected names of observed variables, {', '.join(x)}, got {', '.join(unknown)}")
+        return {name: _shaped(one, x[name]) for name, one in mask.items()}
+    raise ValueError(f"mask: expected what x is, {type(x).__name__}, got {type(mask).__name__}; name the masks as x's")
+
+
+def _shaped(mask: Tensor, x: Tensor) -> Tensor:
+    if mask.dtype != torch.bool:
+        raise TypeError(f"mask: expected booleans, True where an entry is observed, got {mask.dtype}; use mask.bool()")
+    try:
+        return mask.expand(x.shape)
+    except RuntimeError as error:
+        shapes = f"{tuple(x.shape)}, got {tuple(mask.shape)}"
+        raise ValueError(f"mask: expected a shape that broadcasts to x's, {shapes}") from error

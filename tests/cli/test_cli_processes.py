@@ -6,13 +6,12 @@ import json
 from pathlib import Path
 
 from tests.cli.conftest import SMALL
-from tests.launching import launch
+from tests.launching import in_two_processes
 
 
-def test_two_processes_make_one_run(shell):
-    process = shell([*launch(), "-m", "unveil", "fit", *SMALL, "--epochs", "2", "--particles", "2", "--out", "run"])
-    out, err = process.communicate()
-    assert process.returncode == 0, err
+def test_two_processes_make_one_run():
+    arguments = ["fit", *SMALL, "--epochs", "2", "--particles", "2", "--out", "run", "--overwrite"]
+    out = in_two_processes("-m", "unveil", *arguments).stdout
     assert out.count("batches of 10 in each of 2 processes") == 1
     assert out.count("log-likelihood, naive") == 1
     assert json.loads(Path("run/evaluation.json").read_text())["examples"] == 6

@@ -12,6 +12,7 @@ MODELS = PARTS | {"priors", "likelihoods", "posteriors", "models"}
 ALLOWED = {
     "files": set(),
     "hints": set(),
+    "progress": set(),
     "variables": set(),
     "config": {"variables"},
     "parts": {"config", "variables"},
@@ -23,9 +24,9 @@ ALLOWED = {
     "models": MODELS | {"files"},
     "objectives": MODELS,
     "gradients": MODELS | {"objectives"},
-    "evaluation": MODELS,
+    "evaluation": MODELS | {"progress"},
     "data": {"variables", "hints"},
-    "training": MODELS | {"objectives", "gradients", "data", "files"},
+    "training": MODELS | {"objectives", "gradients", "data", "files", "progress"},
     "plots": MODELS | {"evaluation", "data", "training", "files"},
     "cli": MODELS | {"objectives", "gradients", "evaluation", "data", "training", "plots", "files", "hints"},
 }

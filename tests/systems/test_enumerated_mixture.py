@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -13,11 +14,13 @@ from torch.distributions import Normal as ReferenceNormal
 
 from tests.agreement import assert_mean
 from tests.systems.fitting import fit
-from unveil.distributions import Categorical, Generator, Normal
+from unveil.distributions import Categorical, Generator, Normal, OneHotCategorical
 from unveil.gradients import Pathwise
+from unveil.likelihoods import OptimalGaussian
 from unveil.models import Enumerate, Given, Model, PerVariable, Posterior, Prior, Source, Trace, Visit
-from unveil.objectives import ELBO, IWAE
-from unveil.variables import Batch
+from unveil.nets import MLP
+from unveil.objectives import ELBO, IWAE, FreeBits
+from unveil.variables import Batch, Variable
 
 COMPONENTS = 3
 
@@ -174,3 +177,61 @@ def test_enumeration_decides_all_variables_or_none():
     for mixed in (lambda: PerVariable({"z": Enumerate({"z": 3})}, Prior(3)), lambda: Given({}, Enumerate({"z": 3}))):
         with pytest.raises(ValueError, match="got Enumerate, which weighs whole traces"):
             mixed()
+
+
+@pytest.mark.parametrize("objective", [ELBO(), IWAE(COMPONENTS), FreeBits(0.0)])
+def test_an_impossible_component_changes_no_gradient(x, objective):
+    bounds, gradients = [], []
+    for components in (2, 3):
+        torch.manual_seed(1)
+        mixture = Mixture(3, 2)
+        mixture.logits = nn.Parameter(mixture.logits[:components].detach())
+        bounds.append(objective(Forbidding(mixture).trace(x, Enumerate({"z": components}))))
+        gradients.append(torch.autograd.grad(bounds[-1].mean(), (mixture.loc, mixture.log_scale, mixture.logits)))
+    assert torch.allclose(*bounds)
+    for two, three in zip(*gradients, strict=True):
+        assert torch.allclose(three[: len(two)], two)
+        assert (three[len(two) :] == 0).all()
+
+
+class Forbidding(Model):
+    """A mixture whose third component, if it has one, has probability zero."""
+
+    def __init__(self, mixture: Mixture) -> None:
+        super().__init__()
+        self.mixture = mixture
+
+    def walk(self, visit: Visit, batch: Batch) -> None:
+        mixture = self.mixture
+        forbidden = torch.tensor([0.0, 0.0, -torch.inf])[: len(mixture.logits)]
+        z = visit("z", p=lambda: Categorical(mixture.logits + forbidden))
+        visit("x", p=lambda: Normal(mixture.loc[z], mixture.log_scale[z].exp()), value=batch["x"])
+
+
+@pytest.mark.parametrize("shape", [(2,), (1, 2, 1)])
+def test_the_optimal_sigma_weighs_particles_as_the_trace_does(x, shape, generator):
+    x = x.reshape(-1, *shape)
+    variable = Variable(shape)
+    part = OptimalGaussian(variable, COMPONENTS, decoder=partial(MLP, hidden=()))
+    model = OneHot(part)
+    model.initialize(Batch(x), generator, variable)
+    trace = model.trace(x, Enumerate({"z": COMPONENTS}, one_hot=True))
+    part.begin_calibration()
+    part.observe(trace)
+    part.end_calibration()
+    axes = (0, 1) if len(shape) == 1 else (0, 1, 2, 3, 4)
+    weight = trace.log_weight.exp().reshape(COMPONENTS, -1, *(1,) * len(shape))
+    error = weight * (x - trace["x"].p.mean).square()
+    assert torch.allclose(part.variance, error.sum(axes) / (len(x) if len(shape) == 1 else x.numel()))
+
+
+class OneHot(Model):
+    """p(z) p(x | z) with a one-hot z."""
+
+    def __init__(self, likelihood: OptimalGaussian) -> None:
+        super().__init__()
+        self.likelihood = likelihood
+
+    def walk(self, visit: Visit, batch: Batch) -> None:
+        z = visit("z", p=lambda: OneHotCategorical(torch.zeros(COMPONENTS)))
+        visit("x", p=lambda: self.likelihood(z), value=batch["x"])

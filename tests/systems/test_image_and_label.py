@@ -11,7 +11,7 @@ from torch import Tensor
 from tests.agreement import assert_mean
 from tests.systems.fitting import fit, widen
 from unveil.likelihoods import Bernoulli, Categorical
-from unveil.models import Given, Model, Posterior, Visit
+from unveil.models import Given, Model, Posterior, Prior, Visit
 from unveil.nets import MLP
 from unveil.objectives import ELBO
 from unveil.posteriors import DiagonalGaussian
@@ -39,7 +39,7 @@ class ImageAndLabel(Model):
 
     def walk(self, visit: Visit, batch: Batch) -> None:
         z = visit("z", p=self.prior, q=lambda: self.infer(batch))
-        visit("image", p=lambda: self.image(z), value=batch["image"])
+        visit("image", p=lambda: self.image(z), value=batch["image"], mask=batch.mask_of("image"))
         visit("label", p=lambda: self.label(z), value=batch["label"])
 
 
@@ -140,3 +140,33 @@ def test_decoding_gives_both_distributions(model, x):
     assert set(model.reconstruct(x)) == {"image", "label"}
     by_hand = model.prior().log_prob(z) + model.image(z).log_prob(x["image"]) + model.label(z).log_prob(x["label"])
     assert torch.allclose(model.log_joint(x, z), by_hand)
+
+
+def test_a_variable_without_data_is_generated_and_no_latent(model, x, generator):
+    z = model.trace(x, Posterior(2, generator))["z"].value
+    trace = model.trace({"image": x["image"]}, Given({"z": z}, Prior(2, generator)))
+    assert [term.name for term in trace.latents] == ["z"]
+    assert [term.name for term in trace.generated] == ["label"]
+    assert set(trace.values) == {"z", "label"}
+
+
+def test_a_joint_density_needs_every_variable_and_values_that_there_are(model, x):
+    z = model.encode(x)
+    with pytest.raises(ValueError, match="expected a value for every variable, got none for label"):
+        model.log_joint({"image": x["image"]}, z)
+    with pytest.raises(ValueError, match="image: expected levels from 0 to 1, got values from 0 to 7"):
+        model.log_joint({**x, "image": 7 * x["image"]}, z)
+    with pytest.raises(ValueError, match=r"label: expected whole numbers, .*got 1\.3"):
+        model.log_joint({**x, "label": torch.full((300,), 1.3)}, z)
+
+
+def test_each_variable_may_have_entries_missing(model, x):
+    z = model.encode(x)
+    mask = torch.rand(300, 1, 2, 3) < 0.5
+    found = model.decode(z)
+    trace = model.trace(
+        Batch({**x, "image": torch.where(mask, x["image"], 9)}, mask={"image": mask}), Given({"z": z[None]})
+    )
+    expected = (found["image"].log_prob_per_dim(x["image"]) * mask).flatten(1).sum(1)
+    assert torch.allclose(trace["image"].log_p[0], expected)
+    assert torch.allclose(trace["label"].log_p[0], found["label"].log_prob(x["label"]))

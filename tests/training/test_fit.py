@@ -7,9 +7,11 @@ import pytest
 import torch
 
 import unveil as uv
+from unveil.data import Data, Split
 from unveil.objectives import ELBO, BetaELBO, Cosine, Linear
 from unveil.parts import Progress
 from unveil.training.feed import Feed
+from unveil.training.fit import calibrate
 
 
 @pytest.fixture
@@ -194,3 +196,65 @@ def test_what_can_not_be_written_down_is_refused_before_it_is_trained(tmp_path):
     with pytest.raises(TypeError, match="can't write down"):
         uv.fit(model, x, epochs=1, out=tmp_path / "run", progress=False)
     assert not (tmp_path / "run").exists()
+
+
+def test_the_optimal_sigma_is_settled_on_the_training_set_at_the_end():
+    data = uv.data.load(torch.randn(200, 3), test="none")
+    run = uv.fit(uv.VAE(data.variable, latent_dim=1), data, epochs=3, progress=False)
+    likelihood = run.model.likelihood
+    settled = likelihood.variance.clone()
+    running = likelihood.variance.mul_(3)
+    calibrate(run.model, run.data.train)
+    assert torch.equal(likelihood.variance, settled)
+    assert running is likelihood.variance
+
+
+def test_processes_and_steps_draw_different_noise(data):
+    def draws(step, rank):
+        return torch.rand(3, generator=Feed(data.train, 10, 0, rank, 2).noise(step, torch.device("cpu"))).tolist()
+
+    found = [draws(step, rank) for step in range(3) for rank in range(2)]
+    assert len({tuple(one) for one in found}) == 6
+    assert draws(2, 1) == found[-1]
+
+
+def test_data_made_by_hand_is_checked(model, data):
+    wrong = Data("mine", data.variable, None, Split(uv.Batch(torch.full((30, 10), 7.0))))
+    with pytest.raises(ValueError, match="x: expected levels from 0 to 1, got values from 7 to 7"):
+        uv.fit(model, wrong, epochs=1, progress=False)
+
+
+class Undeclared(uv.Model):
+    """A model that does not say what it observes, whose parts are about a variable of their own."""
+
+    def __init__(self, variable):
+        super().__init__()
+        self.prior = uv.priors.StandardNormal(2)
+        self.posterior = uv.posteriors.DiagonalGaussian(variable, 2)
+        self.likelihood = uv.likelihoods.Bernoulli(variable, 2)
+
+    def walk(self, visit, batch):
+        z = visit("z", p=self.prior, q=lambda: self.posterior(batch["x"]))
+        visit("x", p=lambda: self.likelihood(z), value=batch["x"])
+
+
+def test_parts_about_a_look_alike_of_the_data_are_refused(data):
+    with pytest.raises(ValueError, match="Bernoulli, DiagonalGaussian is about a Variable that equals the data's"):
+        uv.fit(Undeclared(uv.Variable((10,), levels=2)), data, epochs=1, progress=False)
+    uv.fit(Undeclared(data.variable), data, epochs=1, progress=False)
+
+
+class Bare(uv.nets.Net):
+    """A net that does not end in a linear map."""
+
+    def __init__(self, in_shape, out_shape, context=0):
+        super().__init__(in_shape, out_shape, context)
+        self.last = torch.nn.Linear(in_shape[0], out_shape[0])
+
+    def forward(self, x, context=None):
+        return self.last(x)
+
+
+def test_a_net_that_can_not_start_at_the_datas_mean_says_so(data):
+    with pytest.raises(NotImplementedError, match=r"net: Bare is asked to start at .*write start_at"):
+        uv.fit(uv.VAE(data.variable, latent_dim=2, decoder=Bare), data, epochs=1, progress=False)

@@ -82,12 +82,28 @@ def pieces():
     return uv.VAE(data.variable, latent_dim=2), data
 
 
-def test_a_checkpoint_of_other_settings_is_refused(tmp_path, pieces):
+OTHERS = {
+    "batch_size": 7, "lr": 0.1, "seed": 1, "precision": "bfloat16", "average": 0.5, "clip": 1.0, "patience": 3,
+    "objective": uv.objectives.ELBO(), "gradient": uv.gradients.StickingTheLanding(), "epochs": 2,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_checkpoint_of_other_settings_is_refused(tmp_path, pieces, name):
     model, data = pieces
-    uv.fit(model, data, epochs=1, out=tmp_path / "run", progress=False)
+    settings = {"epochs": 1, "objective": uv.objectives.ELBO(closed_form=False), "progress": False}
+    uv.fit(model, data, **settings, out=tmp_path / "run")
     (tmp_path / "run" / "model.safetensors").unlink()
-    with pytest.raises(ValueError, match=r"another run: batch_size"):
-        uv.fit(model, data, epochs=1, batch_size=7, out=tmp_path / "run", resume=True, progress=False)
+    with pytest.raises(ValueError, match=rf"another run: {name}"):
+        uv.fit(model, data, **{**settings, name: OTHERS[name]}, out=tmp_path / "run", resume=True)
+
+
+def test_a_checkpoint_with_a_nan_is_never_written(tmp_path, pieces):
+    model, data = pieces
+    torch.nn.init.constant_(model.likelihood.net.output.weight, torch.nan)
+    with pytest.raises((RuntimeError, ValueError)):
+        uv.fit(model, data, epochs=1, out=tmp_path / "run", progress=False, checkpoint_seconds=0)
+    assert not list((tmp_path / "run").rglob("*.safetensors"))
 
 
 def test_a_truncated_checkpoint_is_refused_and_left(tmp_path, pieces):

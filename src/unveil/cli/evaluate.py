@@ -14,7 +14,6 @@ from unveil.cli.helping import POSITIONAL
 from unveil.cli.line import Settings, read
 from unveil.cli.loaded import flag, loaded, require_run
 from unveil.cli.options import DataOptions, EvaluateOptions, FitOptions
-from unveil.cli.progress import progress
 from unveil.cli.screen import block, described_model
 from unveil.files import write_text
 
@@ -97,7 +96,7 @@ def judge(model: Model, split: Split, options: EvaluateOptions | FitOptions) -> 
     rows = min(len(split), options.limit or len(split))
     particles = options.particles or min(MOST_PARTICLES, max(FEWEST_PARTICLES, DRAWS // rows))
     split = split.to(model.device)
-    with breakdowns(), progress() as show:
+    with breakdowns():
         return evaluate(
             model,
             split,
@@ -105,7 +104,6 @@ def judge(model: Model, split: Split, options: EvaluateOptions | FitOptions) -> 
             limit=options.limit,
             naive=options.naive,
             seed=options.seed,
-            progress=show,
         )
 
 

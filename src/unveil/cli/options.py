@@ -97,7 +97,7 @@ class TrainingOptions:
         seed: Decides every random number.
         device: cpu, cuda, cuda:1, ...; the best there is by default.
         precision: Of matrix products: float32 or bfloat16.
-        compile: Compile the step.
+        compile: Compile the nets.
         average: The decay of a moving average of the weights, 0 for none.
         clip: The largest norm of the gradient.
         patience: End after so many epochs without a better validation bound.

@@ -97,11 +97,9 @@ class Split:
         told = hashlib.blake2b(f"{self!r} {self.redraw!r}".encode(), digest_size=8)
         rows = torch.linspace(0, len(self) - 1, min(len(self), FINGERPRINTED), device=self.device).round().long()
         some = self.stored.rows(rows).to("cpu")
-        tensors = some.x if isinstance(some.x, Mapping) else {"x": some.x}
-        for name, tensor in {**tensors, "context": some.context, "mask": some.mask}.items():
-            if tensor is not None:
-                told.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-                told.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        for name, tensor in some.tensors.items():
+            told.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+            told.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
         return told.hexdigest()
 
     def rows(self, index: Tensor | slice) -> Batch:
@@ -111,8 +109,8 @@ class Split:
             index: The row numbers, (B,), on any device; or a slice.
 
         Returns:
-            The batch, in torch's default floating point type, its ``index`` set to the row numbers. Where the split is
-            drawn anew at each batch, x are the probabilities that the entries are on.
+            The batch in torch's default floating point type (int64 stays as it is), its ``index`` set to the row
+            numbers. Where the split is drawn anew at each batch, x are the probabilities that the entries are on.
 
         Raises:
             IndexError: Where a row number is out of range.
@@ -129,7 +127,7 @@ class Split:
             generator: The source of randomness; needed only where the split is drawn anew at each batch.
 
         Returns:
-            The batch, in torch's default floating point type, its ``index`` set to the row numbers.
+            The batch in torch's default floating point type, its ``index`` set to the row numbers; int64 stays int64.
 
         Raises:
             ValueError: Where the split is drawn anew at each batch and there is no generator.
@@ -167,13 +165,5 @@ def only_x(batch: Batch) -> Tensor:
 
 
 def _floating(batch: Batch, index: Tensor, x: Observed | None) -> Batch:
-    """The batch with these row numbers and this x, and x and context in torch's default floating point type.
-
-    Of several variables those of type int64 stay whole numbers: labels and other indices.
-    """
-    dtype = torch.get_default_dtype()
-    if isinstance(x, Mapping):
-        x = {name: tensor if tensor.dtype == torch.int64 else tensor.to(dtype) for name, tensor in x.items()}
-    elif x is not None:
-        x = x.to(dtype)
-    return replace(batch, x=x, context=None if batch.context is None else batch.context.to(dtype), index=index)
+    """The batch with these row numbers and this x, in torch's default floating point type."""
+    return replace(batch, x=x, index=index).to_precision(torch.get_default_dtype())

@@ -62,7 +62,7 @@ class Quantized(Coded):
 
     def __init__(self, encoding: Tensor, codebook: Tensor, event_dims: int = 0) -> None:
         self.encoding = encoding
-        distance = codebook.square().sum(-1) - 2 * encoding @ codebook.mT
+        distance = squared_distance(encoding, codebook)
         self.code = distance.argmin(-1)
         certain = torch.full_like(distance, -torch.inf).scatter(-1, self.code.unsqueeze(-1), 0.0)
         super().__init__(Categorical(certain, event_dims), codebook)
@@ -81,3 +81,17 @@ class Quantized(Coded):
         """Zero: there is no choice."""
         zero = torch.zeros(self.code.shape, dtype=self.encoding.dtype, device=self.encoding.device)
         return sum_rightmost(zero, len(self.codes.event_shape))
+
+
+@torch.no_grad()
+def squared_distance(a: Tensor, b: Tensor) -> Tensor:
+    """Between vectors (\\*lead, d) and vectors (C, d): (\\*lead, C).
+
+    |a|^2 + |b|^2 - 2 a.b in float32 confuses neighbours that lie far from the origin, so both are centred on b's mean
+    first; low precision, which autocast would choose for the product, is kept out.
+    """
+    centre = b.mean(0)
+    a, b = a - centre, b - centre
+    with torch.autocast(a.device.type, enabled=False):
+        product = a @ b.to(a.dtype).mT
+    return a.square().sum(-1, keepdim=True) + b.square().sum(-1) - 2 * product

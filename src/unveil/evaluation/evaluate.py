@@ -13,10 +13,13 @@ from unveil.evaluation.examples import Examples, Rows, chosen
 from unveil.evaluation.importance import Sampled, from_posterior, from_prior
 from unveil.evaluation.latents import uses_of
 from unveil.evaluation.record import NOT_ASKED_FOR, OPTIONAL, Evaluation
-from unveil.evaluation.streaming import ProgressBar, Stream, Streaming, entries_of_a_draw, seed_of
+from unveil.evaluation.streaming import Stream, Streaming, entries_of_a_draw, seed_of
 from unveil.evaluation.surgery import Surgery, surgery
 from unveil.evaluation.words import cap_sentence, collapse_sentence, is_at_cap
 from unveil.models import Model, Posterior, Trace
+from unveil.models.visit import FlatDensityError
+from unveil.progress import Show
+from unveil.progress import progress as shown
 from unveil.variables import Batch, Observed
 
 FEW = 10
@@ -38,7 +41,7 @@ def evaluate(
     naive: bool = True,
     pairs: float = 2e9,
     exact: LogP | None = None,
-    progress: ProgressBar | None = None,
+    progress: bool | Show = True,
 ) -> Evaluation:
     """Estimate the bound, the log-likelihood, the rate and what it is spent on, each with its errors.
 
@@ -58,7 +61,8 @@ def evaluate(
         pairs: How many values of q(z | x_m) ELBO surgery may evaluate for each of its terms before it takes M random
             rows for all others.
         exact: log p(x) of a batch where it is known, or estimated in another way: gives the inference gap.
-        progress: Called with what is being done, the number of examples done, and of how many.
+        progress: Whether to show progress; or what to call with what is being done, the number of examples done, and
+            of how many.
 
     Returns:
         The record; ``print`` it.
@@ -78,10 +82,10 @@ def evaluate(
     """
     examples = Examples(model, data, seed)
     index = chosen(len(examples), limit)
-    with model.at_rest():
+    with model.at_rest(), shown(progress) as show:
         probe = _probe(model, examples, seed)
         entries = entries_of_a_draw(probe, examples.features)
-        streaming = Streaming(index, particles, entries, seed, chunk, progress)
+        streaming = Streaming(index, particles, entries, seed, chunk, show)
         sampled = from_posterior(model, examples, streaming, uses_of(probe))
         prior = _from_prior(model, examples, streaming) if naive else NOT_ASKED_FOR
         parts = surgery(model, examples, streaming, sampled.nature, probe, pairs) if split_rate else NOT_ASKED_FOR
@@ -98,7 +102,7 @@ def _probe(model: Model, examples: Examples, seed: int) -> Trace:
 def _from_prior(model: Model, examples: Examples, streaming: Streaming) -> Sampled | str:
     try:
         return from_prior(model, examples, streaming)
-    except ValueError as reason:  # a flat density can't be sampled
+    except FlatDensityError as reason:
         return str(reason)
 
 

@@ -6,9 +6,8 @@ evaluated, whatever order they are asked for in.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from operator import itemgetter
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -50,9 +49,7 @@ class Examples:
     """
 
     def __init__(self, model: Model, data: Observed | Batch | Rows, seed: int = 0) -> None:
-        floating = (tensor for tensor in (*model.parameters(), *model.buffers()) if tensor.is_floating_point())
-        self.dtype = next((tensor.dtype for tensor in floating), torch.get_default_dtype())
-        self.device = model.device
+        self.dtype, self.device = model.dtype, model.device
         self.stored = _whole(data, seed)
         if len(self.stored) == 0:
             raise ValueError("data: expected at least one example, got none")
@@ -68,10 +65,14 @@ class Examples:
 
     def observed_entries(self, index: Tensor) -> float:
         """The mean number of entries that are observed in these rows, missing ones left out."""
-        if self.stored.mask is None or not isinstance(self.stored.x, Tensor):
+        if self.stored.mask is None:
             return float(self.features)
-        mask = self.stored.mask[index.to(self.storage)]
-        return max(mask.expand(len(index), *self.stored.x.shape[1:]).sum().item() / len(index), 1.0)
+        rows = self.stored.rows(index.to(self.storage))
+        masks = (rows.mask_of(name) for name in (rows.x if isinstance(rows.x, Mapping) else ("x",)))
+        seen = sum(
+            x.numel() if mask is None else int(mask.sum()) for x, mask in zip(_variables(rows.x), masks, strict=True)
+        )
+        return max(seen / len(index), 1.0)
 
     @property
     def conditional(self) -> bool:
@@ -83,22 +84,12 @@ class Examples:
         if self.stored.x is None and self.stored.context is None:
             return Batch(index=index.to(self.device), size=len(index))
         rows = self.stored.rows(index.to(self.storage)).to(self.device)
-        context = None if rows.context is None else self._floating(rows.context)
-        x = rows.x
-        if isinstance(x, Mapping):
-            x = {name: self._floating(tensor) for name, tensor in x.items()}
-        elif x is not None:
-            x = self._floating(x)
-        return replace(rows, x=x, context=context, index=index.to(self.device))
+        return replace(rows.to_precision(self.dtype), index=index.to(self.device))
 
     @property
     def storage(self) -> torch.device:
         """Where the split is held."""
         return next(iter((*_variables(self.stored.x), *_variables(self.stored.context)))).device
-
-    def _floating(self, tensor: Tensor) -> Tensor:
-        """Real numbers and bytes in the model's precision; whole numbers of other types (labels) as they are."""
-        return tensor.to(self.dtype) if tensor.is_floating_point() or tensor.dtype == torch.uint8 else tensor
 
 
 def chosen(n: int, limit: int | None) -> Tensor:
@@ -149,15 +140,7 @@ def _drawn(split: Rows, seed: int) -> Batch:
     if not pieces:
         raise ValueError("data: expected at least one example, got none")
 
-    def together(part: Callable[[Batch], Tensor | None]) -> Tensor | None:
-        tensors = [tensor for tensor in map(part, pieces) if tensor is not None]
-        return torch.cat(tensors) if tensors else None
-
-    x: Observed | None = together(lambda piece: piece["x"])
-    if isinstance(pieces[0].x, Mapping):
-        named = {name: together(itemgetter(name)) for name in pieces[0].x}
-        x = {name: tensor for name, tensor in named.items() if tensor is not None}
-    return Batch(x, together(lambda piece: piece.context), together(lambda piece: piece.mask))
+    return Batch.joined(pieces)
 
 
 def _compact(tensor: Tensor) -> Tensor:

@@ -117,19 +117,21 @@ def _sampled(
         tally = _Tally()
         for i, k in enumerate(streaming.blocks()):
             fold = Fold((k, len(rows)), model.device, nature, batch)
-            model.run(batch, source(k, streams), fold if i else _watched(fold, uses))
+            model.run(batch, source(k, streams), _watched(fold, uses, whole=i == 0))
             tally.add(fold)
         tallies.append(tally)
     return _gathered(tallies, nature, uses, streaming.particles)
 
 
-def _watched(fold: Fold, uses: dict[str, LatentUse]) -> Callable[[Term], None]:
-    """The fold, which in a chunk's first block also looks at what each latent variable is used for."""
+def _watched(fold: Fold, uses: dict[str, LatentUse], *, whole: bool) -> Callable[[Term], None]:
+    """The fold, which also looks at what each latent variable is used for; in a chunk's first block, in whole."""
 
     def record(term: Term) -> None:
         fold(term)
-        if term.name in uses:
-            uses[term.name].add(term)
+        if use := uses.get(term.name):
+            use.add_rate(term)
+            if whole:
+                use.add(term)
 
     return record
 

@@ -33,18 +33,23 @@ class LatentUse:
     """
 
     def __init__(self, term: Term) -> None:
-        self.examples = 0
+        self.examples = self.rated = 0
         self.rate = 0.0
         kl = _kl(term)
         self.kl = None if kl is None else _zeros(kl)
         mean = torch.empty(1, 1, 0) if term.q is None or term.value is None else _mean(term.q, term.value)
         self.total, self.squares, self.noise = _zeros(mean), _zeros(mean), _zeros(mean)
 
+    def add_rate(self, term: Term) -> None:
+        """Take in the rate of some particles of a chunk."""
+        rate = term.rate().double()
+        self.rate += rate.sum().item()
+        self.rated += rate.numel()
+
     def add(self, term: Term) -> None:
-        """Take in a chunk's term."""
+        """Take in a chunk's term, all but its rate."""
         b = term.shape[1]
         self.examples += b
-        self.rate += term.rate().double().mean(0).sum().item()
         kl = _kl(term)
         if self.kl is not None and kl is not None:
             self.kl += kl.double().mean((0, 1)) * b
@@ -60,7 +65,7 @@ class LatentUse:
     @property
     def mean_rate(self) -> float:
         """The mean rate of the variable in nats."""
-        return self.rate / self.examples
+        return self.rate / self.rated
 
     @property
     def kl_per_dim(self) -> Tensor | None:

@@ -7,7 +7,7 @@ the model alone. So what an example draws is the same for every chunk size and e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from unveil.distributions import RowGenerators
 from unveil.models import Trace
+from unveil.progress import Show
 
 BLOCK = 250
 """Particles of a block: their random numbers are drawn at once."""
@@ -23,9 +24,6 @@ ELEMENTS = {"cpu": 2**21, "cuda": 2**26}
 """The entries of the largest tensor of one walk that run fastest (a CPU's caches hold them)."""
 LARGEST_BLOCK = 2**23
 """Entries that one example's block may have."""
-
-ProgressBar = Callable[[str, int, int], None]
-"""Called with what is being estimated, how many examples are done, and of how many."""
 
 
 class Stream(IntEnum):
@@ -62,7 +60,7 @@ class Streaming:
     entries: int
     seed: int = 0
     chunk: int | None = None
-    progress: ProgressBar | None = None
+    progress: Show | None = None
 
     def __post_init__(self) -> None:
         for name in ("particles", "chunk"):

@@ -91,7 +91,7 @@ class DReG(Gradient):
                 f"gradient: DReG walks again at given codes of {', '.join(coded)}, which no gradient passes through to "
                 "an encoder; use Pathwise"
             )
-        scale = torch.ones(drawn.shape, device=model.device)
+        scale = torch.ones(drawn.shape, dtype=model.dtype, device=model.device)
         values = {name: _Scaled.apply(value, scale) for name, value in drawn.values.items()}
         scored = model.trace(batch, Given(values, particles=source.particles, scores="p"))
         trace = _rescored(model, batch, scored, values)

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from unveil import distributions
 from unveil.likelihoods.base import Likelihood
 from unveil.nets import MLP, NetFactory, Shape, Standardize
+from unveil.nets.standardize import mean_of
 from unveil.variables import Variable
 
 if TYPE_CHECKING:
-    from unveil.models.term import Term
     from unveil.models.trace import Trace
 
 
@@ -53,7 +53,7 @@ class _Gaussian(Likelihood, ABC):
     def initialize(self, x: Tensor, generator: torch.Generator) -> None:
         """Start at each entry's mean, in units of the data's deviation."""
         self.units.initialize(x)
-        self.net.start_at(self.units(x.mean(0)))
+        self.net.start_at(mean_of(self.units(x)))
 
 
 class FixedGaussian(_Gaussian):
@@ -155,7 +155,8 @@ class OptimalGaussian(_Gaussian):
         for term in trace:
             base = term.p.base if isinstance(term.p, distributions.Masked) else term.p
             if isinstance(base, _Tracked) and base.owner is self and term.value is not None:
-                self._follow(trace, term, term.value, base)
+                mask = term.p.mask if isinstance(term.p, distributions.Masked) else None
+                self._follow(trace, (term.value - base.loc).square(), mask)
 
     def begin_calibration(self) -> bool:
         """Forget the running estimate; sum over the training set."""
@@ -169,21 +170,23 @@ class OptimalGaussian(_Gaussian):
         self.calibrating = False
         self._settle((self.total / self.count.clamp_min(1)).to(self.variance.dtype))
 
-    def _follow(self, trace: Trace, term: Term, value: Tensor, p: distributions.Normal) -> None:
-        error = (value - p.loc).square()
-        seen = torch.ones_like(error)
-        if isinstance(term.p, distributions.Masked):
-            seen = term.p.mask.expand_as(error).to(error.dtype)
-        axes = tuple(range(2)) if self.variance.dim() == 1 else tuple(range(error.dim()))
-        total, count = (
-            (error * seen).sum(axes).reshape(self.variance.shape),
-            seen.sum(axes).reshape(self.variance.shape),
+    def _follow(self, trace: Trace, error: Tensor, mask: Tensor | None) -> None:
+        """Average squared errors, (K, B, \\*shape) or (B, \\*shape), over examples and, by their weights, particles."""
+        error = error.expand(*trace.shape, *self.x.shape)
+        log_weight = (
+            error.new_full(trace.shape, 1 / trace.particles).log() if trace.log_weight is None else trace.log_weight
         )
+        weight = log_weight.exp().reshape(*trace.shape, *(1,) * len(self.x.shape))
+        share = weight.expand_as(error) if mask is None else weight * mask
+        axes = tuple(range(2)) if self.variance.dim() == 1 else tuple(range(error.dim()))
+        total = (share * torch.where(share > 0, error, 0)).sum(axes).reshape(self.variance.shape)
+        count = share.sum(axes).reshape(self.variance.shape)
         if self.calibrating:
-            self.total += total / trace.particles
-            self.count = self.count + count / trace.particles
+            self.total += total
+            self.count = self.count + count
         else:
-            self._settle(self.momentum * self.variance + (1 - self.momentum) * total / count.clamp_min(1))
+            known = torch.where(count > 0, total / count, self.variance)
+            self._settle(self.momentum * self.variance + (1 - self.momentum) * known)
 
     def _settle(self, variance: Tensor) -> None:
         self.variance.copy_(torch.maximum(variance, 1e-8 * self.units.scale.square()))

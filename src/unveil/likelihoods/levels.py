@@ -10,7 +10,8 @@ from torch import Tensor
 from unveil import distributions
 from unveil.likelihoods.base import Likelihood, logit, required_levels
 from unveil.nets import MLP, NetFactory, Shape
-from unveil.variables import Variable, floating
+from unveil.nets.standardize import mean_of
+from unveil.variables import Variable
 
 
 class Bernoulli(Likelihood):
@@ -30,7 +31,7 @@ class Bernoulli(Likelihood):
 
     def initialize(self, x: Tensor, generator: torch.Generator) -> None:
         """Start at the logit of each entry's mean (Burda et al. 2016)."""
-        self.net.start_at(logit(floating(x).mean(0), 1e-2))
+        self.net.start_at(logit(mean_of(x, otherwise=0.5), 1e-2))
 
 
 class Categorical(Likelihood):
@@ -51,7 +52,7 @@ class Categorical(Likelihood):
     def initialize(self, x: Tensor, generator: torch.Generator) -> None:
         """Start at each entry's frequencies of levels, with one more example spread over all levels."""
         counts = torch.stack([(x == level).sum(0) for level in range(self.levels)], dim=-1)
-        self.net.start_at(((counts + 1 / self.levels) / (len(x) + 1)).log())
+        self.net.start_at(((counts + 1 / self.levels) / (counts.sum(-1, keepdim=True) + 1)).log())
 
 
 class Binomial(Likelihood):
@@ -71,7 +72,7 @@ class Binomial(Likelihood):
 
     def initialize(self, x: Tensor, generator: torch.Generator) -> None:
         """Start at the logit of each entry's mean fraction."""
-        self.net.start_at(logit(floating(x).mean(0) / (self.levels - 1), 1e-2))
+        self.net.start_at(logit(mean_of(x / (self.levels - 1), otherwise=0.5), 1e-2))
 
 
 class DiscretizedLogistic(Likelihood):
@@ -111,8 +112,8 @@ class DiscretizedLogistic(Likelihood):
     @torch.no_grad()
     def initialize(self, x: Tensor, generator: torch.Generator) -> None:
         """Start at each entry's mean and the deviation of all."""
-        x = floating(x)
-        self.centre.copy_(x.mean())
-        self.spread.copy_(x.std(correction=0).clamp_min(0.5))
-        start = (x.mean(0) - self.centre) / self.spread
+        centre = mean_of(x, tuple(range(x.dim())))
+        self.centre.copy_(centre)
+        self.spread.copy_((x - centre).square().nanmean().sqrt().clamp_min(0.5))
+        start = (mean_of(x, otherwise=float(centre)) - self.centre) / self.spread
         self.net.start_at(torch.stack([start, torch.full_like(start, -1.0)], dim=-1))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from unveil.models.model import Model
 from unveil.variables import Batch, Variable
+
+if TYPE_CHECKING:
+    from unveil.models.model import Model
 
 
 def check_kind(model: Model, x: Variable | Mapping[str, Variable] | None, context: Variable | None) -> None:
@@ -51,7 +54,7 @@ def check_values(model: Model, batch: Batch) -> None:
     for name, variable in expected.items():
         observed = batch[name]
         if variable is not None and observed is not None:
-            _check_variable(name, observed, variable, batch.mask)
+            _check_variable(name, observed, variable, batch.mask_of(name))
     if model.context is not None:
         if batch.context is None:
             raise ValueError(
@@ -64,7 +67,7 @@ def _check_variable(name: str, tensor: Tensor, expected: Variable, mask: Tensor 
     shape = tuple(tensor.shape[1:])
     if shape != expected.shape:
         raise ValueError(f"{name}: expected (examples, *{expected.shape}), got shape {tuple(tensor.shape)}")
-    seen = tensor if mask is None else tensor[mask.expand_as(tensor)]
+    seen = tensor if mask is None else tensor[mask]
     if seen.is_floating_point() and not seen.isfinite().all():
         raise ValueError(f"{name}: expected finite numbers, got NaN or infinity; mark missing entries by a mask")
     if expected.levels is not None and seen.numel():

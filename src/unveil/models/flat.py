@@ -60,11 +60,11 @@ class VAE(Model):
 
     def walk(self, visit: Visit, batch: Batch) -> None:
         """z, then x."""
-        x, seen, c = batch["x"], batch.seen, batch.context
+        x, c, mask = batch["x"], batch.context, batch.mask_of("x")
         posterior = self.posterior
-        q = None if posterior is None else lambda: posterior(seen, c)
+        q = None if posterior is None else lambda: posterior(x, c, mask)
         z = visit("z", p=lambda: self.prior(context=c, posterior=posterior), q=q)
-        visit("x", p=lambda: self.likelihood(z, c), value=x, mask=batch.mask)
+        visit("x", p=lambda: self.likelihood(z, c), value=x, mask=mask)
 
 
 class CVAE(VAE):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from torch.distributions import Distribution
 
 from unveil.config import Configurable
 from unveil.distributions import Generator
+from unveil.models.checking import check_values
 from unveil.models.sources import Given, Mode, Posterior, Prior, Source, Tempered
 from unveil.models.term import Term
 from unveil.models.trace import Trace
@@ -67,14 +69,20 @@ class Model(Configurable, nn.Module, ABC):
         """Where the parameters live."""
         return self.initialized.device
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision of the parameters (or buffers), which what goes into the model is brought to."""
+        tensors = (tensor for tensor in chain(self.parameters(), self.buffers()) if tensor.is_floating_point())
+        return next((tensor.dtype for tensor in tensors), torch.get_default_dtype())
+
     def run(self, batch: Batch, source: Source, record: Callable[[Term], None]) -> dict[str, Tensor]:
         """Walk once and hand every term to ``record``: a chain of a thousand levels need not be held.
 
         Returns:
             The auxiliary values of the walk.
         """
-        visit = Visit(source, len(batch), self.device, record)
-        self.walk(visit, batch)
+        visit = Visit(source, len(batch), self.device, self.dtype, record)
+        self.walk(visit, batch.to_precision(self.dtype))
         return visit.finish()
 
     def trace(self, x: Data | None = None, source: Source | None = None, *, context: Tensor | None = None) -> Trace:
@@ -140,10 +148,7 @@ class Model(Configurable, nn.Module, ABC):
         values = self._by_name(z)
         batch = Batch(context=context, size=len(next(iter(values.values()))))
         trace = self._replay(batch, Given(values, Prior(1, generator), particles=1, scores=""))
-        latents = [
-            term for term in trace.latents if not term.data and term.name not in values and term.value is not None
-        ]
-        if latents:
+        if latents := [term for term in trace.latents if term.name not in values and term.value is not None]:
             values = {**values, **{term.name: term.kept[0] for term in latents}}
             trace = self._replay(batch, Given(values, particles=1, scores=""))
         return _unwrap({term.name: term.p for term in trace.data})
@@ -157,20 +162,23 @@ class Model(Configurable, nn.Module, ABC):
             source: How z is inferred: one posterior draw by default. ``PerVariable`` reconstructs from some levels.
             context: What is conditioned on.
         """
-        trace = self.trace(x, source, context=context)
+        trace = self.trace(x, (source or Posterior()).scoring("p"), context=context)
         return _unwrap({term.name: trace.expectation(term.mean) for term in trace.data})
 
     def log_joint(self, x: Data, z: Observed, *, context: Tensor | None = None) -> Tensor:
         """log p(x, z | context), (B,) in nats.
 
         Raises:
-            ValueError: If z lacks a latent variable: one draw of it would make a number that is no density.
+            ValueError: If a variable lacks a value: one draw of it would make a number that is no density. If x is not
+                what the model observes.
         """
         given = Given({name: value.unsqueeze(0) for name, value in self._by_name(z).items()})
-        trace = self._replay(_batch(x, context), given)
-        missing = [term.name for term in trace.latents if term.q is not None and term.name not in given.values]
-        if missing:
-            raise ValueError(f"z: expected a value for every latent variable, got none for {', '.join(missing)}")
+        batch = _batch(x, context)
+        check_values(self, batch)
+        trace = self._replay(batch, given)
+        drawn = [term for term in (*trace.latents, *trace.generated) if term.q is not None]
+        if missing := [term.name for term in drawn if term.name not in given.values]:
+            raise ValueError(f"x, z: expected a value for every variable, got none for {', '.join(missing)}")
         return trace.log_joint[0]
 
     def initialize(
@@ -184,15 +192,24 @@ class Model(Configurable, nn.Module, ABC):
             batch: Many training examples.
             generator: Where random choices come from.
             x: What the batch holds, for a model that does not say so itself.
+
+        Raises:
+            ValueError: If parts are about a variable that equals what is observed but is not the same object.
         """
-        x = self.x or x
+        declared, x = self.x is not None, self.x or x
         observed = x if isinstance(x, Mapping) else {"x": x}
+        parts = [part for part in self.own_parts() if part.variable is not None]
+        if not declared:
+            _refuse_likeness(parts, observed)
         self.initialized.fill_(True)
-        for part in self.own_parts():
+        for part in parts:
             for name, variable in observed.items():
-                values = batch[name]
-                if variable is not None and part.variable is variable and values is not None:
-                    part.initialize(_filled(values, batch.mask), generator)
+                values, mask = batch[name], batch.mask_of(name)
+                if part.variable is variable and values is not None:
+                    values = values.to(self.device, self.dtype)
+                    part.initialize(
+                        values if mask is None else values.where(mask.to(self.device), torch.nan), generator
+                    )
 
     @contextmanager
     def at_rest(self) -> Iterator[None]:
@@ -205,6 +222,11 @@ class Model(Configurable, nn.Module, ABC):
         finally:
             for module, training in modes:
                 module.training = training
+
+    @property
+    def wants_data(self) -> bool:
+        """Whether some part is about a variable that is observed, and wants to look at data first."""
+        return any(part.variable is not None for part in self.own_parts())
 
     def own_parts(self) -> list[Part]:
         """The parts of this model, those of models spliced into it left out: they live with other data."""
@@ -224,19 +246,23 @@ class Model(Configurable, nn.Module, ABC):
 
     def _replay(self, batch: Batch, given: Given) -> Trace:
         trace = self.trace(batch, given)
-        known = [*trace.auxiliary, *(term.name for term in trace.latents)]
+        known = [*trace.auxiliary, *(term.name for term in (*trace.latents, *trace.generated))]
         if unknown := sorted(set(given.values) - set(known)):
             raise ValueError(f"z: no latent variable {', '.join(unknown)}; expected some of {', '.join(known)}")
         return trace
 
 
-def _filled(values: Tensor, mask: Tensor | None) -> Tensor:
-    """Training data with each missing entry at the mean of those that are there."""
-    if mask is None or not values.is_floating_point():
-        return values
-    seen = mask.expand_as(values)
-    total = torch.where(seen, values, 0).sum(0)
-    return torch.where(seen, values, total / seen.sum(0).clamp_min(1))
+def _refuse_likeness(parts: Iterable[Part], observed: Mapping[str, Variable | None]) -> None:
+    """Raise a ValueError if parts are about a variable that equals an observed one and no part is about the very one:
+    whether they are about the data or about something alike can't be told."""
+    for name, variable in observed.items():
+        if any(part.variable is variable for part in parts):
+            continue
+        if alike := sorted({type(part).__name__ for part in parts if part.variable == variable}):
+            raise ValueError(
+                f"{name}: {', '.join(alike)} is about a Variable that equals the data's but is another object; make "
+                "the parts with the one that the model is fitted to (data.variable), or set self.x in the model"
+            )
 
 
 def _batch(x: Data | None, context: Tensor | None) -> Batch:

@@ -21,6 +21,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import NamedTuple
 
 import torch
@@ -61,6 +62,12 @@ class Source(ABC):
         if particles < 1:
             raise ValueError(f"particles: expected at least 1, got {particles}")
         self.particles, self.generator = particles, generator
+
+    def scoring(self, *scores: str) -> Source:
+        """The same source, evaluating these too."""
+        other = copy(self)
+        other.scores = self.scores | set(scores)
+        return other
 
     def at(self, name: str) -> Source:
         """The source that decides this variable."""

@@ -62,8 +62,13 @@ class Trace:
 
     @property
     def latents(self) -> list[Term]:
-        """The terms whose value was drawn or handed over as a latent (with generated data among them)."""
-        return [term for term in self.terms if not term.observed]
+        """The terms of latent variables."""
+        return [term for term in self.terms if not term.data]
+
+    @property
+    def generated(self) -> list[Term]:
+        """The terms of data variables that this pass had no data of, and drew instead."""
+        return [term for term in self.terms if term.data and not term.observed]
 
     @property
     def observed(self) -> list[Term]:
@@ -77,8 +82,9 @@ class Trace:
 
     @property
     def values(self) -> dict[str, Tensor]:
-        """Every latent value (a code where there is one), proposal and choice by name: what a replay needs."""
-        return {**self.auxiliary, **{term.name: term.kept for term in self.latents if term.value is not None}}
+        """Every drawn value (a code where there is one), proposal and choice by name: what a replay needs."""
+        drawn = {term.name: term.kept for term in self.terms if not term.observed and term.value is not None}
+        return {**self.auxiliary, **drawn}
 
     @property
     def bound(self) -> Bound:
@@ -112,7 +118,8 @@ class Trace:
         """
         self._refuse("log_w", needed="pq")
         log_joint = self.log_joint
-        return log_joint - added(term.log_q for term in self.latents) if self.latents else log_joint
+        drawn = [*self.latents, *self.generated]
+        return log_joint - added(term.log_q for term in drawn) if drawn else log_joint
 
     @cached_property
     def log_likelihood(self) -> Tensor:
@@ -137,13 +144,13 @@ class Trace:
         if self.log_weight is None:
             return value.squeeze(0) if self.particles == 1 else value.mean(0)
         weight = self.log_weight.exp().reshape(*self.shape, *(1,) * (value.dim() - 2))
-        return torch.where(weight > 0, weight * value, 0).sum(0)
+        return (weight * torch.where(weight > 0, value, 0)).sum(0)  # what is impossible may have any value, NaN too
 
     def log_mean_exp(self, value: Tensor) -> Tensor:
         """log sum_k omega_k exp(value_k), (B,) from (K, B)."""
         if self.log_weight is None:
             return value.logsumexp(0) - torch.tensor(float(self.particles)).log().to(value)
-        return (self.log_weight + value).logsumexp(0)
+        return (self.log_weight + torch.where(self.log_weight > -torch.inf, value, 0)).logsumexp(0)
 
     def with_log_q(self, log_q: dict[str, Tensor]) -> Trace:
         """The same trace with other log q(value) of the named latents."""

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from unveil.models.model import Model
 
 
+class FlatDensityError(ValueError):
+    """A variable without a p can't be sampled from it."""
+
+
 @dataclass(frozen=True)
 class Conditioned:
     """A model in the place of a distribution: its terms are spliced into the walk that visits it.
@@ -83,7 +87,8 @@ class Visit:
     Args:
         source: What decides the values.
         size: The number B of examples.
-        device: Where random choices are made.
+        device: Where values live and random choices are made.
+        dtype: The precision of values that are handed over.
         record: Called with every term, in the order of the walk.
         scope: Prefix of the variables' names.
         data: Whether what the walk calls data is data of the whole model: not where the walk is a latent's prior.
@@ -94,13 +99,14 @@ class Visit:
         source: Source,
         size: int,
         device: torch.device,
+        dtype: torch.dtype,
         record: Callable[[Term], None],
         scope: str = "",
         *,
         data: bool = True,
     ) -> None:
-        self.source, self.size, self.device, self.record, self.scope = source, size, device, record, scope
-        self.data = data
+        self.source, self.size, self.record, self.scope, self.data = source, size, record, scope, data
+        self.device, self.dtype = device, dtype
         self.shape = (source.particles, size)
         self.auxiliary: dict[str, Tensor] = {}
         self.visited: set[str] = set()  # names alone: the values of a long chain must not be held
@@ -169,7 +175,7 @@ class Visit:
         if given is not None:
             scored = "q" in source.scores or not given.is_floating_point()  # whole numbers may be codes
             distribution = _distribution(q()) if scored else None
-            proposal = _Proposal(_handed_over(given.to(self.device), distribution), distribution)
+            proposal = _Proposal(_handed_over(self._placed(given), distribution), distribution)
         else:
             proposal = self._propose(source, q)
         self._proposals[name] = proposal
@@ -209,7 +215,7 @@ class Visit:
         source = source.for_data if variable.data else source
         given = source.given(variable.name)
         if given is not None:
-            return self._score(variable, source, given.to(self.device), proposal)
+            return self._score(variable, source, self._placed(given), proposal)
         if source.infers and proposal is not None:
             return self._record(variable, proposal.taken, self._scored_p(variable, source), proposal.q, proposed=True)
         if source.infers and variable.q is not None:
@@ -234,7 +240,7 @@ class Visit:
     def _generate(self, variable: _Variable, source: Source) -> Tensor:
         """Draw a value from p."""
         if variable.p is None:
-            raise ValueError(f"{variable.name}: has no p to draw from (a flat density); it needs a q or a value")
+            raise FlatDensityError(f"{variable.name}: has no p to draw from (a flat density); it needs a q or a value")
         p = variable.p()
         if isinstance(p, Conditioned):
             value = self._splice(variable, p, None)
@@ -280,12 +286,18 @@ class Visit:
         """Walk the model that stands for p, its ``x`` being this variable."""
         if variable.weight is not None or variable.bound != "exact":
             raise ValueError(f"{variable.name}: a weight or a bound belongs to the terms of the model that is its p")
-        inner = Visit(self.source, self.size, self.device, self.record, f"{variable.name}/", data=variable.data)
+        inner = Visit(
+            self.source, self.size, self.device, self.dtype, self.record, f"{variable.name}/", data=variable.data
+        )
         spliced.model.walk(inner, Batch(x=value, context=spliced.context, mask=variable.mask, size=self.size))
         self.auxiliary.update(inner.finish())
         if inner.x is None:
             raise ValueError(f"{variable.name}: the model that stands for its p visits no variable 'x'")
         return inner.x
+
+    def _placed(self, given: Tensor) -> Tensor:
+        """A value that was handed over, on the model's device and, where it is no whole number, in its precision."""
+        return given.to(self.device, self.dtype) if given.is_floating_point() else given.to(self.device)
 
     def _sample_shape(self, distribution: Distribution) -> tuple[int, ...]:
         """The axes that a distribution of batch shape (), (B,) or (K, B) lacks."""

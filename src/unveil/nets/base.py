@@ -43,7 +43,15 @@ class Net(Part, ABC):
         Args:
             value: Broadcastable to ``out_shape``.
             everywhere: Whether every input shall give it at first: the last weights become zero, too.
+
+        Raises:
+            NotImplementedError: If there is no such map.
         """
+        if not isinstance(getattr(self, "output", None), nn.Linear):
+            raise NotImplementedError(
+                f"net: {type(self).__name__} is asked to start at the data's mean and has no torch.nn.Linear named "
+                "output, whose bias would do it; name its last map so, or write start_at"
+            )
         self.output.bias.copy_(value.expand(self.out_shape).reshape(-1))
         if everywhere:
             self.output.weight.zero_()

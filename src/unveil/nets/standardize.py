@@ -34,8 +34,14 @@ class Standardize(nn.Module):
 
     @torch.no_grad()
     def initialize(self, x: Tensor) -> None:
-        """Take the moments; a constant feature keeps scale 1."""
+        """Take the moments of what is there (NaN is missing); a constant feature keeps scale 1."""
         axes = (0,) if self.mean.dim() == 1 else tuple(range(x.dim()))
-        mean, scale = x.mean(axes), x.std(axes, correction=0)
+        mean = mean_of(x, axes)
+        scale = mean_of((x - mean).square(), axes).sqrt()
         self.mean.copy_(mean)
-        self.scale.copy_(torch.where(scale > 1e-6 * x.abs().amax(axes), scale, 1))
+        self.scale.copy_(torch.where(scale > 1e-6 * x.abs().nan_to_num().amax(axes), scale, 1))
+
+
+def mean_of(x: Tensor, axes: tuple[int, ...] = (0,), otherwise: float = 0.0) -> Tensor:
+    """The mean over axes of what is there (NaN is missing), or ``otherwise`` where nothing is."""
+    return x.nanmean(axes).nan_to_num(otherwise)

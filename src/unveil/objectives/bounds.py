@@ -88,13 +88,13 @@ class FreeBits(Objective):
 
     def forward(self, trace: Trace) -> Tensor:
         """-D - sum_j R_j where the batch's mean R_j is above ``nats``, and -D - nats per group elsewhere, (B,)."""
-        rates = [self._clamped(trace, term) for term in trace.latents]
-        return trace.expectation(trace.log_likelihood) - torch.stack(rates).sum(0)
+        value = trace.expectation(trace.log_likelihood)
+        for term in trace.latents:
+            value = value - self._clamped(trace, term)
+        return value
 
     def _clamped(self, trace: Trace, term: Term) -> Tensor:
-        groups = self._groups(term)
-        weight = 1 / len(groups) if trace.log_weight is None else trace.log_weight.exp().unsqueeze(-1)
-        per_example = (weight * groups).sum(0)
+        per_example = trace.expectation(self._groups(term))
         priced = per_example.mean(0, keepdim=True) > self.nats
         return torch.where(priced, per_example, self.nats).sum(-1)
 

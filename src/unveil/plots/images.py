@@ -128,7 +128,7 @@ def reconstructed(model: Model, batch: Batch, found: Anatomy, name: str, columns
         raise ValueError("model: has no posterior to reconstruct with; draw samples instead")
     means, data = means_and_data(model, batch, name)
     limits = image_range(model, name, data)
-    mask = None if batch.mask is None else batch.mask.cpu().expand(data.shape)
+    mask = batch.mask_of(name)
     upper = in_rows(as_colours(data, limits, mask), columns)
     lower = in_rows(as_colours(means, limits), columns)
     tiles = np.stack([row for pair in zip(upper, lower, strict=True) for row in pair])

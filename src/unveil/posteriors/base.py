@@ -11,7 +11,7 @@ from torch.distributions import Distribution
 
 from unveil.nets import MLP, Net, NetFactory, Shape, Standardize
 from unveil.parts import Part
-from unveil.variables import Variable, floating
+from unveil.variables import Variable
 
 
 class Posterior(Part, ABC):
@@ -46,9 +46,20 @@ class Posterior(Part, ABC):
         if self.standardize is not None:
             self.standardize.initialize(x)
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Distribution:
-        """q(z | x, context) with x's leading axes as batch shape."""
-        x = floating(x) if self.standardize is None else self.standardize(x)
+    def forward(self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None) -> Distribution:
+        """q(z | x, context) with x's leading axes as batch shape.
+
+        Args:
+            x: (..., \\*shape).
+            context: (..., features).
+            mask: True where an entry of x is observed; the net sees a missing one as 0, the mean of real numbers.
+        """
+        if self.standardize is not None:
+            x = self.standardize(x)
+        elif not x.is_floating_point():
+            x = x.to(next(self.parameters()).dtype)
+        if mask is not None:
+            x = torch.where(mask, x, 0)
         return self.distribution(self.net(x, context).to(x.dtype))
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from unveil.distributions import Mixture, Normal
+from unveil.nets.standardize import mean_of
 from unveil.priors.base import Prior
 from unveil.variables import Variable
 
@@ -97,8 +98,9 @@ class VampPrior(Prior):
 
     @torch.no_grad()
     def initialize(self, x: Tensor, generator: torch.Generator) -> None:
-        """Start at training examples (some more than once where there are fewer than K)."""
+        """Start at training examples, missing entries at the mean; some come twice where there are fewer than K."""
         axes = (0,) if x.dim() == 2 else tuple(range(x.dim()))
+        x = torch.where(x.isnan(), mean_of(x), x)
         low, high = x.amin(axes).expand_as(self.low), x.amax(axes).expand_as(self.high)
         self.low.copy_(low)
         self.high.copy_(high)

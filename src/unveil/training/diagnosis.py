@@ -29,7 +29,7 @@ def diagnose(
         checkpoint: Where checkpoints go.
     """
     learner.model.eval()
-    step = learner.gradient(learner.model, learner.objective, batch, generator)
+    step = learner.step(batch, generator)
     learner.model.train()
     culprits = [found for trace in step.traces for term in trace for found in _non_finite(term)]
     what = "; ".join(culprits) or "every term is finite: the objective overflows"

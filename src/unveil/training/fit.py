@@ -97,7 +97,7 @@ def fit(
         average: The decay of a moving average of the weights, which is then validated and kept; 0 for none.
         clip: The largest norm of the gradient; None for no limit.
         patience: Epochs without a better validation bound after which training ends; None for never.
-        compile: Whether to compile the step.
+        compile: Whether to compile the nets.
         checkpoint_seconds: The longest time between two checkpoints.
         resume: Whether to go on from the folder's checkpoint, if it has one. A finished run is loaded as it is.
         overwrite: Whether to start anew in a folder that holds a run.
@@ -117,8 +117,11 @@ def fit(
         >>> run.model.sample(3).shape
         torch.Size([3, 8])
     """
-    data = as_data(data, model)
+    data = as_data(data)
     check_kind(model, data.variable, data.context)
+    for split in data.splits.values():
+        if split.redraw is None:
+            check_values(model, split.stored)
     settings = Settings(
         epochs, batch_size, lr, seed, device, precision, average, clip, patience, compile, checkpoint_seconds
     )
@@ -183,7 +186,7 @@ def carry_out(
     checkpoint = folder.checkpoint if folder and first else None
     loop = Loop(state, plan, feed, accelerator, validate, record, monitor.step, checkpoint)
     if plan.compile:
-        state.learner.compile()
+        state.learner.compile_nets()
     with monitor:
         finished = loop.run()
     settle(state, data.train)
@@ -251,10 +254,9 @@ def finished_run(folder: Folder, model: Model, data: Data) -> Run:
     return Run(model.eval(), data, folder.read_metrics(counters.step), folder.path, True, counters.seconds)
 
 
-def as_data(data: Any, model: Model) -> Data:
+def as_data(data: Any) -> Data:
     """Data of any kind: a Batch holds training rows as they are."""
     if isinstance(data, Batch):
-        check_values(model, data)
         return Data("batch", None, None, Split(data))
     return datasets.load(data)
 

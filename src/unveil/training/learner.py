@@ -5,14 +5,16 @@ Everything that data-parallel wrappers and compilers must see happens inside tha
 
 from __future__ import annotations
 
+import warnings
 from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
 
 from unveil.distributions import Generator
-from unveil.gradients import Gradient, Pathwise
+from unveil.gradients import Gradient, Pathwise, Step
 from unveil.models import Model
+from unveil.nets import Net
 from unveil.objectives import ELBO, Objective
 from unveil.parts import Part, Progress, parts_of
 from unveil.variables import Batch
@@ -36,6 +38,7 @@ class Learner(nn.Module):
     Example:
         In a loop of your own::
 
+            model.initialize(Batch(x=x), torch.Generator().manual_seed(0))  # once, with much of the training data
             learner = Learner(model)
             loss = learner(Batch(x=x)).mean()
             loss.backward()
@@ -54,17 +57,41 @@ class Learner(nn.Module):
         self.gradient = gradient or Pathwise()
         self.gradient.check(self.objective)
         self.precision = precision
+        self._warned = False
         self.monitored = torch.zeros(len(MONITORED))
         self.observers = [part for part in parts_of(self) if type(part).observe is not Part.observe]
         self.followers = [part for part in parts_of(self) if type(part).after_step is not Part.after_step]
 
     def forward(self, batch: Batch, generator: Generator = None) -> Tensor:
         """The surrogate loss of each example, (B,); its mean is what a loop descends."""
-        low = self.precision in (torch.bfloat16, torch.float16)
-        with torch.autocast(self.model.device.type, self.precision) if low else nullcontext():
-            step = self.gradient(self.model, self.objective, batch, generator)
+        self._warn_once()
+        step = self.step(batch, generator)
         self._look(step.value.detach(), step.traces)
         return step.loss
+
+    def step(self, batch: Batch, generator: Generator = None) -> Step:
+        """The loss of each example, the objective's value, and the traces that they come from."""
+        low = self.precision in (torch.bfloat16, torch.float16)
+        with torch.autocast(self.model.device.type, self.precision) if low else nullcontext():
+            return self.gradient(self.model, self.objective, batch, generator)
+
+    def compile_nets(self) -> None:
+        """Compile every net. A whole walk is not compiled: its sources and generators are new objects at each step,
+        for which a compiler makes new code each time."""
+        for module in self.modules():
+            if isinstance(module, Net):
+                module.compile()
+
+    def _warn_once(self) -> None:
+        if self._warned or not self.training:
+            return
+        self._warned = True
+        if not self.model.initialized and self.model.wants_data:
+            warnings.warn(
+                "the model's parts have not looked at the data (scales of inputs, output biases); before the first "
+                "step call model.initialize(batch, generator), as uv.fit does",
+                stacklevel=4,
+            )
 
     @torch.no_grad()
     def _look(self, value: Tensor, traces: tuple) -> None:

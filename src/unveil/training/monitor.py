@@ -6,6 +6,7 @@ import sys
 import time
 from typing import Any, Self
 
+from unveil.progress import clock
 from unveil.training.folder import Record
 
 
@@ -69,13 +70,6 @@ def _bounds(record: Record) -> str:
     if "validation" in record:
         found.append(f"validation {record['validation']:.2f}")
     return ", ".join(found) + " nats"
-
-
-def clock(seconds: float) -> str:
-    """A time left, h:mm:ss."""
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}"
 
 
 def _bar(steps: int, start: int) -> Any:

@@ -32,7 +32,7 @@ class Settings:
         average: The decay of a moving average of the weights; 0 for none.
         clip: The largest norm of the gradient; None for no limit.
         patience: Epochs without a better validation bound after which training ends; None for never.
-        compile: Whether to compile the step.
+        compile: Whether to compile the nets.
         checkpoint_seconds: The longest time between two checkpoints.
 
     Raises:

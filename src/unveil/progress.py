@@ -14,8 +14,14 @@ QUIET = 10.0
 
 
 @contextmanager
-def progress() -> Iterator[Show]:
-    """A function that shows how far an evaluation is."""
+def progress(asked: bool | Show = True) -> Iterator[Show]:
+    """A function that shows how far an evaluation is: the one that is asked for, ours for True, silence for False."""
+    if not isinstance(asked, bool):
+        yield asked
+        return
+    if not asked:
+        yield lambda what, done, total: None
+        return
     if not sys.stderr.isatty():
         yield lines()
         return
@@ -34,8 +40,6 @@ def progress() -> Iterator[Show]:
 
 def lines() -> Show:
     """Lines on standard error, for work that takes longer than that."""
-    from unveil.training.monitor import clock
-
     began: dict[str, tuple[float, int]] = {}
     shown = time.monotonic()
 
@@ -49,3 +53,10 @@ def lines() -> Show:
             print(f"evaluating: {what}  {done:,} of {total:,}  {clock(left)} left", file=sys.stderr, flush=True)
 
     return show
+
+
+def clock(seconds: float) -> str:
+    """A time left, h:mm:ss."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}"
