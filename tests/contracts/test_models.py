@@ -7,7 +7,7 @@ import torch
 
 from tests.registry import CONTEXT, LATENT, MODELS, SOURCES, batch, data, make, noise
 from unveil.distributions import Masked, RowGenerators
-from unveil.models import Given, Model, Posterior, Prior
+from unveil.models import Given, Mode, Model, Posterior, Prior
 from unveil.variables import Batch
 
 EVERY = pytest.mark.parametrize("name", MODELS)
@@ -117,6 +117,14 @@ def test_decoding_gives_the_likelihood_and_a_reconstruction_its_mean(name):
     torch.testing.assert_close(p.mean, made.likelihood(z, examples.context).mean)
     found = made.reconstruct(examples, Given({"z": z.unsqueeze(0)}))
     torch.testing.assert_close(found, made.likelihood(z, examples.context).mean)
+
+
+@INFERRING
+def test_a_reconstruction_at_the_mode_is_that_of_the_deterministic_code(name):
+    made = model(name)
+    examples = batch(made)
+    expected = made.decode(made.encode(examples), context=examples.context).mean
+    torch.testing.assert_close(made.reconstruct(examples, Mode()), expected)
 
 
 @EVERY

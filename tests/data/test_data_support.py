@@ -131,3 +131,14 @@ def test_describe_says_what_was_decided_and_why():
     assert what == "digits: images of 1x8x8, 17 levels (0..16): whole numbers from 0 to 16"
     assert who == "train: 1,437 rows; validation: 180 rows, held out by seed 0; test: 180 rows, held out by seed 0"
     assert "context='label'" in labels
+
+
+def test_columns_that_vary_less_than_single_precision_tells_are_refused():
+    torch.set_default_dtype(torch.float32)
+    x = np.random.default_rng(0).normal(size=(50, 3))
+    x[:, 1] += 1e8
+    with pytest.raises(ValueError, match=r"vary by less around a large number: 1; subtract"):
+        load(x)
+    x[:, 1] -= 1e8
+    x[:, 2] = 1 / 3  # a constant is one, however it is rounded
+    assert load(x).variable.shape == (3,)

@@ -8,11 +8,13 @@ import torch
 from tests.evaluation.toys import Drawn, vae
 from tests.systems import test_two_level_top_down as top_down
 from tests.systems.diffusion import Diffusion, Optimal
+from unveil.distributions import Normal
 from unveil.evaluation import evaluate
 from unveil.evaluation.examples import chosen
+from unveil.evaluation.latents import LatentUse
 from unveil.evaluation.streaming import Streaming
 from unveil.models import Posterior, Term
-from unveil.variables import Batch
+from unveil.variables import Batch, Variable
 
 
 def binary(n: int) -> torch.Tensor:
@@ -114,3 +116,22 @@ def test_single_precision_model_takes_double_precision_data():
 def test_bytes_are_data_too():
     model, x = vae(), binary(10)
     assert evaluate(model, x.to(torch.uint8), particles=10).elbo == evaluate(model, x, particles=10).elbo
+
+
+def test_a_latents_rate_is_averaged_over_all_particles():
+    found = evaluate(top_down.TopDown(Variable((2,))), torch.randn(12, 2), particles=600, naive=False)
+    assert sum(found.rate_per_latent.values()) == pytest.approx(found.rate.value, rel=1e-9)
+
+
+def test_a_unit_is_not_active_by_the_noise_of_the_draws_above_it():
+    # E_q[z | draws above] differs by the draws alone: their average of two varies, and means nothing
+    loc = torch.randn(2, 100_000, 1)
+    term = Term("z", loc, shape=(2, 100_000), p=Normal(torch.zeros(1), torch.ones(1)), q=Normal(loc, torch.ones(1)))
+    use = LatentUse(term)
+    use.add(term)
+    assert not use.active.any()
+    meaning = torch.randn(1, 100_000, 1)
+    term = Term("z", loc, shape=(2, 100_000), p=term.p, q=Normal(loc + meaning, torch.ones(1)))
+    use = LatentUse(term)
+    use.add(term)
+    assert use.active.all()

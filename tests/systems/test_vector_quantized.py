@@ -134,6 +134,20 @@ def test_codes_to_vectors_to_codes_is_the_identity(positions, generator):
     assert torch.equal(q.log_prob((codes + 1) % 7), torch.full((5,), -torch.inf))
 
 
+def test_a_codebook_far_from_the_origin_is_told_apart_in_single_precision():
+    codebook = torch.randn(50, 8, dtype=torch.float32)
+    codes = torch.randint(50, (200,))
+    near = codebook + 3000.0
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(Quantized(near[codes] + 0.01 * torch.randn(200, 8, dtype=torch.float32), near).code, codes)
+
+
+def test_sampling_codes_at_temperature_one_is_sampling(model, generator):
+    assert model.sample(3, temperature=1.0, generator=generator).shape == (3, 2)
+    with pytest.raises(ValueError, match="a Coded has no tempered form"):
+        model.sample(3, temperature=0.5, generator=generator)
+
+
 def test_gradient_passes_straight_through_to_the_encoding_and_not_to_the_codebook(generator):
     encoding, codebook = torch.randn(5, 4, requires_grad=True), torch.randn(7, 4, requires_grad=True)
     vector, _ = Quantized(encoding, codebook).draw_code((), generator)

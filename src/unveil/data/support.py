@@ -21,6 +21,8 @@ from unveil.variables import Variable
 
 EIGHT_BIT = 255
 COARSE_IMAGE = 32  # images of fewer levels than this (5 bits) were quantized on purpose; others are 8-bit images
+COARSEST = 1e-3
+"""The largest rounding error that a number may have, in its column's deviations."""
 GRID_TOLERANCE = 1e-3  # in units of 1/255; far above the rounding of single precision, far below the grid's step
 
 
@@ -109,7 +111,8 @@ def as_floating(x: Array, where: str) -> Tensor:
     """Real numbers as a new tensor shaped like x, in torch's default floating point type.
 
     Raises:
-        ValueError: Where they are too large for that type (first rows named).
+        ValueError: Where they are too large for that type (first rows named), or vary too little for it around a large
+            number (first columns named).
     """
     dtype = torch.get_default_dtype()
     with np.errstate(over="ignore"):
@@ -120,7 +123,26 @@ def as_floating(x: Array, where: str) -> Tensor:
         raise ValueError(
             f"{where}: expected numbers within the range of {dtype}, got larger ones in {rows}; rescale them"
         )
+    blurred = _blurred(x, copied)
+    if len(blurred):
+        raise ValueError(
+            f"{where}: expected numbers whose differences {dtype} can tell, got columns that vary by less around a "
+            f"large number: {', '.join(map(str, blurred[:5]))}; subtract that number from them first (a date's first "
+            "day, say)"
+        )
     return torch.from_numpy(copied).to(dtype)
+
+
+def _blurred(x: Array, copied: Array) -> list[int]:
+    """The columns of x, (N, \\*shape) flattened, whose deviation is not much more than what copying rounded off.
+
+    Constants, and what deviates from one by double precision's own rounding, are none.
+    """
+    if copied.dtype.itemsize >= x.dtype.itemsize:
+        return []
+    x, copied = x.reshape(len(x), -1), copied.reshape(len(x), -1)
+    rounding, deviation = np.abs(x - copied).max(axis=0), x.std(axis=0)
+    return np.flatnonzero((rounding > COARSEST * deviation) & (deviation > 1e-13 * np.abs(x).max(axis=0))).tolist()
 
 
 def as_variable(x: Array, support: Support) -> Variable:
