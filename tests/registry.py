@@ -206,9 +206,9 @@ SOURCES = {
     "Enumerate": lambda g: models.Enumerate({"z": 3}),
     "Given": lambda g: models.Given({"z": torch.zeros(3, 1, LATENT)}),
     "Mode": lambda g: models.Mode(3, g),
-    "PerVariable": lambda g: models.PerVariable({"z": models.Posterior(3, g)}, models.Prior(3, g)),
-    "Posterior": lambda g: models.Posterior(3, g, pathwise=True),
-    "Prior": lambda g: models.Prior(3, g),
+    "PerVariable": lambda g: models.PerVariable({"z": models.FromPosterior(3, g)}, models.FromPrior(3, g)),
+    "FromPosterior": lambda g: models.FromPosterior(3, g, pathwise=True),
+    "FromPrior": lambda g: models.FromPrior(3, g),
     "Relaxed": lambda g: models.Relaxed(0.5, 3, g),
     "Tempered": lambda g: models.Tempered(0.5, 3, g),
 }

@@ -80,8 +80,13 @@ class Batch:
     size: int = 0
 
     def __post_init__(self) -> None:
-        if self.size:
-            return
+        if not self.size:
+            self._measure()
+        if self.mask is not None:
+            object.__setattr__(self, "mask", None if self.x is None else _whole_mask(self.x, self.mask))
+
+    def _measure(self) -> None:
+        """Find the size that the fields agree in."""
         sizes = {name: len(tensor) for name, tensor in {**_named("x", self.x), **_named("index", self.index)}.items()}
         rows = 1 if self.context is None else len(self.context)
         size = next(iter(sizes.values()), rows)
@@ -91,8 +96,6 @@ class Batch:
         object.__setattr__(self, "size", size)
         if self.context is not None and rows != size:
             object.__setattr__(self, "context", self.context.expand(size, *self.context.shape[1:]))
-        if self.mask is not None:
-            object.__setattr__(self, "mask", _whole_mask(self.x, self.mask))
 
     def __len__(self) -> int:
         return self.size
@@ -100,6 +103,11 @@ class Batch:
     def __getitem__(self, name: str) -> Tensor | None:
         """The observed variable of that name (``"x"`` where there is only one); ``None`` where it is not observed."""
         return self.x.get(name) if isinstance(self.x, Mapping) else self.x if name == "x" else None
+
+    @property
+    def observed(self) -> dict[str, Tensor]:
+        """What is observed, by name."""
+        return _named("x", self.x)
 
     def mask_of(self, name: str = "x") -> Tensor | None:
         """Where that variable's entries are observed, shaped like it; ``None`` where all are."""
@@ -114,12 +122,13 @@ class Batch:
         return Batch(**fields, size=self.size if empty else 0)
 
     def to_precision(self, dtype: torch.dtype) -> Batch:
-        """Everything in this precision but int64, torch's type of labels, codes and other indices."""
+        """Context and data in this precision, but for data of type int64: torch's type of labels, codes and indices."""
 
         def cast(tensor: Tensor) -> Tensor:
             return tensor if tensor.dtype == torch.int64 else tensor.to(dtype)
 
-        return replace(self, x=_each(self.x, cast), context=_each(self.context, cast), size=self.size)
+        context = None if self.context is None else self.context.to(dtype)
+        return replace(self, x=_each(self.x, cast), context=context, size=self.size)
 
     @staticmethod
     def joined(pieces: Sequence[Batch]) -> Batch:
@@ -136,8 +145,8 @@ class Batch:
     @property
     def tensors(self) -> dict[str, Tensor]:
         """Everything that it holds, under names of their own."""
-        masks = {f"mask of {name}": mask for name, mask in _named("x", self.mask).items()}
-        return {**_named("x", self.x), **_named("context", self.context), **masks, **_named("index", self.index)}
+        fields = ("x", "context", "mask", "index")
+        return {f"{key} {name}": one for key in fields for name, one in _named("", getattr(self, key)).items()}
 
     def rows(self, index: Tensor | slice) -> Batch:
         """The examples of these row numbers."""

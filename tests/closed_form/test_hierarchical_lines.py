@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from tests.agreement import assert_mean, assert_other_mean, gradient, gradients
 from unveil.distributions import Normal, closed_form_kl
 from unveil.gradients import DReG, Pathwise, StickingTheLanding
-from unveil.models import Model, Posterior, Trace, Visit
+from unveil.models import FromPosterior, Model, Trace, Visit
 from unveil.objectives import ELBO, IWAE
 from unveil.variables import Batch
 
@@ -134,12 +134,12 @@ def test_bottom_up_term_of_the_lower_variable_has_no_closed_form():
 
 def test_bottom_up_term_is_sampled_and_a_closed_form_kl_gives_another_number_of_another_sign(generator):
     model = BottomUp()
-    trace = model.trace(X, Posterior(20_000, generator))
+    trace = model.trace(X, FromPosterior(20_000, generator))
     entropy = 0.5 * (1 + LOG_2PI) + model.s[0].log()
     cross = -0.5 * model.gap() / model.r[1] ** 2 - model.r[1].log() - 0.5 * LOG_2PI
     with torch.no_grad():  # q(z2 | z1) close to the inverse of p(z1 | z2)
         model.a[1], model.c[1], model.s[1] = 1 / model.w[1], 0.0, 0.05
-    sharp = model.trace(X, Posterior(20_000, generator))
+    sharp = model.trace(X, FromPosterior(20_000, generator))
     for found, expected in ((trace, -entropy - cross), (sharp, -entropy - _cross(model))):
         term = found["z1"]
         assert_mean(term.rate(), expected)
@@ -157,7 +157,7 @@ def _cross(model: BottomUp) -> Tensor:
 def test_elbo_agrees_with_its_closed_form(kind, closed_form, generator):
     model = kind()
     batch = Batch(X.expand(20_000, 1))
-    assert_mean(ELBO(closed_form=closed_form)(model.trace(batch, Posterior(1, generator))), model.elbo())
+    assert_mean(ELBO(closed_form=closed_form)(model.trace(batch, FromPosterior(1, generator))), model.elbo())
 
 
 @pytest.mark.parametrize("kind", [BottomUp, TopDown])
@@ -200,7 +200,7 @@ def _dreg_of_detached(model: TopDown, batch: Batch, generator: torch.Generator) 
     """sum_k w~_k^2 (d log w_k / dz_k) dz_k with log q under wholly detached distributions."""
 
     def loss() -> Tensor:
-        trace = model.trace(batch, Posterior(2, generator, pathwise=True))
+        trace = model.trace(batch, FromPosterior(2, generator, pathwise=True))
         log_w = detached_distributions(trace).log_w
         return -(log_w.detach().softmax(0).square() * log_w).sum(0)
 
@@ -230,7 +230,7 @@ def solve(model: TopDown) -> Tensor:
 def test_every_weight_is_the_evidence_under_the_exact_hierarchical_posterior(generator):
     model = TopDown()
     log_x = solve(model)
-    assert torch.allclose(model.trace(X, Posterior(10, generator)).log_w, log_x.expand(10, 1), rtol=0, atol=1e-12)
+    assert torch.allclose(model.trace(X, FromPosterior(10, generator)).log_w, log_x.expand(10, 1), rtol=0, atol=1e-12)
 
 
 def test_only_detached_parameters_leave_no_variance_at_the_exact_hierarchical_posterior(generator):
@@ -242,7 +242,7 @@ def test_only_detached_parameters_leave_no_variance_at_the_exact_hierarchical_po
         return gradients(loss, q_parameters(model), 20).abs().max()
 
     def detached() -> Tensor:
-        return -sampled(detached_distributions(model.trace(batch, Posterior(1, generator, pathwise=True))))
+        return -sampled(detached_distributions(model.trace(batch, FromPosterior(1, generator, pathwise=True))))
 
     assert largest(lambda: StickingTheLanding()(model, sampled, batch, generator).loss) < 1e-10
     assert largest(lambda: DReG()(model, IWAE(3), batch, generator).loss) < 1e-10

@@ -12,7 +12,7 @@ from torch import Tensor
 from tests.agreement import assert_mean, assert_other_mean, flat, gradient, gradients, standard_error
 from tests.closed_form.linear_gaussian import LinearGaussian
 from unveil.gradients import DReG, Gradient, Pathwise, StickingTheLanding
-from unveil.models import Posterior
+from unveil.models import FromPosterior
 from unveil.objectives import ELBO, IWAE, BetaELBO, FreeBits, Hybrid, Objective
 from unveil.variables import Batch
 
@@ -46,7 +46,7 @@ def estimates(
 def test_every_weight_is_the_evidence_under_the_exact_posterior(model, generator, particles):
     model.solve()
     x = torch.randn(5, 3)
-    trace = model.trace(x, Posterior(particles, generator))
+    trace = model.trace(x, FromPosterior(particles, generator))
     assert torch.allclose(trace.log_w, model.log_evidence(x).expand(particles, 5), rtol=0, atol=1e-12)
     assert torch.allclose(SAMPLED(trace), model.log_evidence(x), rtol=0, atol=1e-12)
     assert torch.allclose(IWAE(particles)(trace), model.log_evidence(x), rtol=0, atol=1e-12)
@@ -54,7 +54,7 @@ def test_every_weight_is_the_evidence_under_the_exact_posterior(model, generator
 
 @pytest.mark.parametrize("closed_form", [True, False])
 def test_elbo_is_the_evidence_less_the_divergence_from_the_posterior(model, x, generator, closed_form):
-    trace = model.trace(x, Posterior(20_000, generator))
+    trace = model.trace(x, FromPosterior(20_000, generator))
     draws = -trace.distortion - trace.rate(closed_form=closed_form)
     assert_mean(draws, model.elbo(x))
     assert torch.allclose(ELBO(closed_form=closed_form)(trace), draws.mean(0))
@@ -62,16 +62,16 @@ def test_elbo_is_the_evidence_less_the_divergence_from_the_posterior(model, x, g
 
 
 def test_weights_average_to_the_evidence(model, x, generator):
-    trace = model.trace(x, Posterior(50_000, generator))
+    trace = model.trace(x, FromPosterior(50_000, generator))
     assert_mean((trace.log_w - model.log_evidence(x)).exp(), 1.0)
 
 
 def test_importance_weighted_bound_rises_with_particles_towards_the_evidence(model, x, generator):
     bounds = []
     for particles in (1, 5, 50):
-        values = IWAE(particles)(model.trace(many(x, 4000), Posterior(particles, generator)))
+        values = IWAE(particles)(model.trace(many(x, 4000), FromPosterior(particles, generator)))
         bounds.append((values.mean(), standard_error(values)))
-    assert_mean(IWAE(1)(model.trace(many(x, 4000), Posterior(1, generator))), model.elbo(x))
+    assert_mean(IWAE(1)(model.trace(many(x, 4000), FromPosterior(1, generator))), model.elbo(x))
     for (lower, a), (higher, b) in pairwise(bounds):
         assert higher - lower > 4 * (a + b)
     top, error = bounds[-1]
@@ -102,7 +102,7 @@ def test_gradient_of_the_elbo_agrees_with_its_closed_form(model, x, estimator, o
 @pytest.mark.parametrize("beta", [0.3, 4.0])
 def test_gradient_of_beta_elbo_agrees_with_its_closed_form(model, x, estimator, beta):
     parameters = model.theta + model.phi
-    rate = model.trace(x, Posterior()).rate().squeeze()
+    rate = model.trace(x, FromPosterior()).rate().squeeze()
     distortion = -model.elbo(x).squeeze() - rate
     exact = gradient(-distortion - beta * rate, parameters)
     objective = BetaELBO(beta, closed_form=False)
@@ -127,7 +127,7 @@ def test_hybrid_is_the_mixture_of_the_elbo_and_of_draws_from_the_prior(model, x,
 
 
 def test_free_bits_cost_nothing_below_their_number_and_the_whole_rate_above(model, x):
-    rate = model.trace(x, Posterior()).rate().squeeze()
+    rate = model.trace(x, FromPosterior()).rate().squeeze()
     distortion = -model.elbo(x).squeeze() - rate
     parameters = model.theta + model.phi
     for nats, exact in ((0.9 * rate.item(), -distortion - rate), (1.1 * rate.item(), -distortion - 1.1 * rate.item())):
@@ -180,7 +180,7 @@ class TestImportanceWeightedGradient:
 
     def test_bound_agrees_with_quadrature(self, model, x, generator):
         exact = self.quadrature(model, x)
-        assert_mean(IWAE(2)(model.trace(many(x, 50_000), Posterior(2, generator))), exact)
+        assert_mean(IWAE(2)(model.trace(many(x, 50_000), FromPosterior(2, generator))), exact)
         assert model.elbo(x) + 0.01 < exact < model.log_evidence(x)
 
     @pytest.mark.parametrize("estimator", [Pathwise(), DReG()], ids=lambda part: type(part).__name__)
@@ -202,7 +202,7 @@ class TestImportanceWeightedGradient:
         frozen = {name: parameter.detach() for name, parameter in model.named_parameters()}
 
         def loss() -> Tensor:
-            trace = model.trace(batch, Posterior(2, stream, pathwise=True))
+            trace = model.trace(batch, FromPosterior(2, stream, pathwise=True))
             loc = batch["x"] @ frozen["A"].mT + frozen["c"]
             q = type(model.q(x))(loc, frozen["L"])
             return -IWAE(2)(trace.with_log_q({"z": q.log_prob(trace["z"].value)}))

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from unveil.gradients import Pathwise
 from unveil.likelihoods import FixedGaussian, OptimalGaussian
-from unveil.models import VAE, Given, Posterior, Trace
+from unveil.models import VAE, FromPosterior, Given, Trace
 from unveil.nets import MLP
 from unveil.objectives import ELBO
 from unveil.parts import parts_of
@@ -52,7 +52,7 @@ def calibrate(model: VAE, traces: list[Trace]) -> None:
 
 def draws(model: VAE, x: Tensor, particles: int = 3) -> Trace:
     """The same draws at every call."""
-    return model.trace(x, Posterior(particles, torch.Generator().manual_seed(5)))
+    return model.trace(x, FromPosterior(particles, torch.Generator().manual_seed(5)))
 
 
 def squared_error(model: VAE, trace: Trace) -> Tensor:
@@ -93,7 +93,7 @@ def test_no_other_sigma_has_less_distortion_and_the_gradient_there_is_zero(model
 
 
 def test_calibration_over_batches_is_that_over_all(model, x, generator):
-    whole = model.trace(x, Posterior(1, generator))
+    whole = model.trace(x, FromPosterior(1, generator))
     z = whole["z"].value
     parts = [slice(0, 50), slice(50, 120)]
     traces = [model.trace(x[rows], Given({"z": z[:, rows]})) for rows in parts]

@@ -16,7 +16,7 @@ from tests.closed_form.linear_gaussian import LinearGaussian
 from tests.systems.diffusion import Diffusion, Optimal
 from unveil.distributions import Normal, OneHotCategorical
 from unveil.gradients import DReG, Gradient, Pathwise, RelaxedPathwise, StickingTheLanding
-from unveil.models import Given, Model, Posterior, Relaxed, Trace, Visit
+from unveil.models import FromPosterior, Given, Model, Relaxed, Trace, Visit
 from unveil.models.term import Bound
 from unveil.objectives import ELBO, IWAE, BetaELBO, FreeBits, Hybrid, Objective
 from unveil.variables import Batch
@@ -56,9 +56,9 @@ def refuses(trace: Trace, reason: str) -> None:
 
 def test_subsampled_level_has_no_weight_and_one_would_lie_above_the_evidence(generator):
     model = Diffusion(Optimal(1.0))
-    trace = model.trace(X, Posterior(5000, generator, subsample=True))
+    trace = model.trace(X, FromPosterior(5000, generator, subsample=True))
     refuses(trace, "log_.*: the term 'z_s' stands for several terms, of which it is one taken at random")
-    assert model.trace(X, Posterior(2, generator)).bound == "exact"
+    assert model.trace(X, FromPosterior(2, generator)).bound == "exact"
     weighted = sum(term.weighted(term.log_p - term.log_q) for term in trace)
     evidence = Reference(0.0, 1.0).log_prob(X).sum()
     assert trace.log_mean_exp(weighted) > evidence + 1
@@ -70,23 +70,23 @@ def test_relaxed_value_has_no_weight_and_a_relaxed_elbo_can_lie_above_the_eviden
     refuses(trace, "log_.*: the term 'z' has a relaxed value")
     assert trace.bound == "relaxed"
     evidence = Reference(1.0, 0.1).log_prob(X).sum()
-    assert torch.allclose(ELBO()(Switch().trace(X, Posterior(10, generator))), evidence)
+    assert torch.allclose(ELBO()(Switch().trace(X, FromPosterior(10, generator))), evidence)
     assert ELBO()(trace) > evidence + 10
 
 
 @pytest.mark.parametrize("bound", ["lower", "upper", "unbiased", "consistent"])
 def test_bounded_term_has_no_weight(bound, generator):
-    trace = Bounded(bound).trace(X, Posterior(2, generator))
+    trace = Bounded(bound).trace(X, FromPosterior(2, generator))
     refuses(trace, rf"log_.*: the term 'z' is only a bound \({bound}\)")
     assert trace.bound == bound
     assert ELBO()(trace).isfinite().all()
-    assert Bounded("exact").trace(X, Posterior(2, generator)).log_w.shape == (2, 1)
+    assert Bounded("exact").trace(X, FromPosterior(2, generator)).log_w.shape == (2, 1)
 
 
 def test_trace_that_left_p_or_q_out_has_no_weight(generator):
     model, x = LinearGaussian(), torch.randn(4, 3)
     with pytest.raises(ValueError, match="log_w: this trace was made without evaluating p"):
-        _ = model.trace(x, Posterior(2, generator, scores="q")).log_w
+        _ = model.trace(x, FromPosterior(2, generator, scores="q")).log_w
     with pytest.raises(ValueError, match="log_w: this trace was made without evaluating q"):
         _ = model.trace(x, Given({"z": torch.randn(2, 4, 2)})).log_w
 
@@ -106,7 +106,7 @@ class Twice(Model):
 
 def test_variable_that_is_visited_twice_is_named(generator):
     with pytest.raises(ValueError, match="z: visited twice"):
-        Twice().trace(Batch(size=3), Posterior(1, generator))
+        Twice().trace(Batch(size=3), FromPosterior(1, generator))
 
 
 RIGHT: list[tuple[Gradient, Objective]] = [

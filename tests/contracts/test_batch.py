@@ -7,7 +7,7 @@ import torch
 
 from unveil import VAE
 from unveil.likelihoods import Bernoulli, Binomial, Categorical, DiscretizedLogistic, OptimalGaussian
-from unveil.models import Posterior
+from unveil.models import FromPosterior
 from unveil.nets import Standardize
 from unveil.objectives import ELBO
 from unveil.priors import VampPrior
@@ -58,8 +58,15 @@ def test_one_row_of_context_serves_all_examples():
     assert len(batch) == 5
 
 
+def test_without_its_data_a_batch_has_no_mask_either():
+    batch = Batch(torch.zeros(5, 3), torch.ones(5, 2), torch.ones(3, dtype=torch.bool)).without("x")
+    assert batch.mask is None
+    assert len(batch.rows(slice(0, 2)).to("cpu")) == 2
+
+
 def test_all_but_int64_is_brought_to_a_precision():
-    batch = Batch({"a": torch.zeros(2, 1, dtype=torch.uint8), "b": torch.zeros(2, dtype=torch.int64)}, torch.ones(2, 1))
+    context = torch.nn.functional.one_hot(torch.tensor([1, 0]))
+    batch = Batch({"a": torch.zeros(2, 1, dtype=torch.uint8), "b": torch.zeros(2, dtype=torch.int64)}, context)
     cast = batch.to_precision(torch.float16)
     assert (cast["a"].dtype, cast["b"].dtype, cast.context.dtype) == (torch.float16, torch.int64, torch.float16)
 
@@ -98,7 +105,7 @@ def test_a_bound_with_missing_entries_does_not_depend_on_the_origin_or_on_what_i
         model = VAE(REAL, latent_dim=2)
         batch = Batch((x + offset).where(mask, filling), mask=mask)
         model.initialize(batch, torch.Generator().manual_seed(0))
-        bounds.append(ELBO()(model.trace(batch, Posterior(3, torch.Generator().manual_seed(0)))))
+        bounds.append(ELBO()(model.trace(batch, FromPosterior(3, torch.Generator().manual_seed(0)))))
     assert bounds[0].isfinite().all()
     torch.testing.assert_close(*bounds)
 
@@ -138,10 +145,15 @@ def test_binary_outputs_start_at_what_is_observed():
 
 def test_pseudo_inputs_have_no_missing_entries(missing):
     x, mask = missing
-    part = VampPrior(2, 0, REAL, components=50)
-    part.initialize(x.where(mask, torch.nan), torch.Generator().manual_seed(0))
-    assert part.pseudo_inputs.isfinite().all()
-    assert (part.low < part.high).all()
+    mask[:, 2] = False
+    x = 100 + x
+    for shape in ((3,), (1, 3, 1)):
+        part = VampPrior(2, 0, Variable(shape), components=50)
+        part.initialize(x.where(mask, torch.nan).reshape(-1, *shape), torch.Generator().manual_seed(0))
+        pseudo = part.pseudo_inputs.reshape(50, 3)
+        assert pseudo.isfinite().all()
+        assert (pseudo[:, :2] > 50).all()
+        assert (pseudo[:, 2] == 0 if len(shape) == 1 else pseudo[:, 2] > 50).all()  # an image's pixels are of one kind
 
 
 def test_sigma_starts_at_the_deviation_of_what_is_observed(missing):

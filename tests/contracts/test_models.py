@@ -7,7 +7,7 @@ import torch
 
 from tests.registry import CONTEXT, LATENT, MODELS, SOURCES, batch, data, make, noise
 from unveil.distributions import Masked, RowGenerators
-from unveil.models import Given, Mode, Model, Posterior, Prior
+from unveil.models import FromPosterior, FromPrior, Given, Mode, Model
 from unveil.variables import Batch
 
 EVERY = pytest.mark.parametrize("name", MODELS)
@@ -44,7 +44,7 @@ def test_under_every_source_each_term_has_a_value_for_each_particle_and_example(
 def test_without_data_the_walk_generates_it(name, generator):
     made = model(name)
     context = batch(made).context
-    trace = made.trace(Batch(context=context, size=6), Prior(3, generator))
+    trace = made.trace(Batch(context=context, size=6), FromPrior(3, generator))
     assert trace["x"].value.shape == (3, 6, *made.x.shape)
     assert not trace.observed
     assert made.sample(5, context=context, generator=generator).shape == (
@@ -59,8 +59,8 @@ def test_every_draw_is_a_function_of_the_generator_alone(name):
     calls = {
         "sample": lambda g: made.sample(5, context=examples.context, generator=g),
         "tempered": lambda g: made.sample(5, context=examples.context, temperature=0.7, generator=g),
-        "trace": lambda g: made.trace(examples, Posterior(3, g)).log_joint,
-        "reconstruct": lambda g: made.reconstruct(examples, Posterior(1, g)),
+        "trace": lambda g: made.trace(examples, FromPosterior(3, g)).log_joint,
+        "reconstruct": lambda g: made.reconstruct(examples, FromPosterior(1, g)),
     }
     for call, function in calls.items():
         before = torch.get_rng_state()
@@ -74,9 +74,9 @@ def test_every_draw_is_a_function_of_the_generator_alone(name):
 def test_an_examples_importance_weights_do_not_depend_on_the_examples_beside_it(name):
     made = model(name)
     examples = batch(made)
-    together = made.trace(examples, Posterior(4, RowGenerators(0, range(6)))).log_w
+    together = made.trace(examples, FromPosterior(4, RowGenerators(0, range(6)))).log_w
     for rows in ([2], [5, 0]):
-        apart = made.trace(examples.rows(torch.tensor(rows)), Posterior(4, RowGenerators(0, rows))).log_w
+        apart = made.trace(examples.rows(torch.tensor(rows)), FromPosterior(4, RowGenerators(0, rows))).log_w
         torch.testing.assert_close(apart, together[:, rows])
 
 
@@ -94,7 +94,7 @@ def test_log_joint_is_the_priors_and_the_likelihoods_log_probability(name):
 def test_log_w_is_the_joint_over_the_posterior(name, generator):
     made = model(name)
     examples = batch(made)
-    trace = made.trace(examples, Posterior(3, generator))
+    trace = made.trace(examples, FromPosterior(3, generator))
     q = made.posterior(examples["x"], examples.context)
     expected = torch.stack([made.log_joint(examples, z) - q.log_prob(z) for z in trace["z"].value])
     torch.testing.assert_close(trace.log_w, expected)
@@ -156,7 +156,7 @@ def test_a_masked_entry_is_left_out_of_the_likelihood_alone(name, generator):
 def test_the_models_dtype_is_that_of_what_it_draws(name, dtype, generator):
     made = make("models", name, dtype)
     examples = batch(made, dtype=dtype)
-    trace = made.trace(examples, Posterior(2, generator))
+    trace = made.trace(examples, FromPosterior(2, generator))
     assert trace["z"].value.dtype == trace.log_w.dtype == trace.distortion.dtype == trace.rate().dtype == dtype
     assert made.decode(trace["z"].value[0], context=examples.context).mean.dtype == dtype
 

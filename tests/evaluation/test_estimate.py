@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from unveil.evaluation import Estimate, PerExample
-from unveil.evaluation.estimate import combined, negated
+from unveil.evaluation.estimate import negated
+from unveil.models.term import combined
 
 
 def test_prints_value_kind_and_both_errors():

@@ -13,7 +13,7 @@ from unveil.evaluation import evaluate
 from unveil.evaluation.examples import chosen
 from unveil.evaluation.latents import LatentUse
 from unveil.evaluation.streaming import Streaming
-from unveil.models import Posterior, Term
+from unveil.models import FromPosterior, Term
 from unveil.variables import Batch, Variable
 
 
@@ -91,7 +91,7 @@ def test_a_long_chain_is_never_held(generator):
         most = max(most, len(alive))
 
     model = Diffusion(Optimal(1.0), levels=100)
-    model.run(Batch(torch.randn(4, 1)), Posterior(2, generator), record)
+    model.run(Batch(torch.randn(4, 1)), FromPosterior(2, generator), record)
     assert most <= 4
     found = evaluate(model, torch.randn(4, 1), particles=2)
     assert len(found.rate_per_latent) == found.units == 100

@@ -17,7 +17,7 @@ from tests.agreement import assert_mean, gradient, gradients
 from tests.systems.diffusion import Diffusion, Learned, Optimal
 from tests.systems.fitting import fit
 from unveil.gradients import DReG, Pathwise, StickingTheLanding
-from unveil.models import Given, Posterior, Term
+from unveil.models import FromPosterior, Given, Term
 from unveil.objectives import ELBO, IWAE
 from unveil.variables import Batch
 
@@ -37,7 +37,7 @@ def gaussian(v: float, size: int) -> Tensor:
 @pytest.mark.parametrize("levels", [2, 10, 100])
 def test_every_weight_is_the_evidence_under_the_optimal_denoiser_of_unit_variance(levels, generator):
     x = gaussian(1.0, 20)
-    trace = Diffusion(Optimal(1.0), levels=levels).trace(x, Posterior(3, generator))
+    trace = Diffusion(Optimal(1.0), levels=levels).trace(x, FromPosterior(3, generator))
     assert len(trace) == levels + 1
     assert torch.allclose(trace.log_w, Normal(0.0, 1.0).log_prob(x).sum(-1).expand(3, 20), rtol=0, atol=1e-10)
 
@@ -47,24 +47,24 @@ def test_every_weight_is_the_evidence_under_the_optimal_denoiser_of_unit_varianc
 @pytest.mark.parametrize("closed_form", [False, True])
 def test_bound_of_all_levels_and_of_one_random_level_is_the_entropy_on_average(v, subsample, closed_form, generator):
     model = Diffusion(Optimal(v))
-    trace = model.trace(gaussian(v, 40_000), Posterior(1, generator, subsample=subsample))
+    trace = model.trace(gaussian(v, 40_000), FromPosterior(1, generator, subsample=subsample))
     expected = -ENTROPY - 0.5 * torch.tensor(v).log() - gap(model, v)
     assert_mean(ELBO(closed_form=closed_form)(trace), expected)
 
 
 def test_level_by_level_one_stands_for_all_of_them(generator):
     model, x = Diffusion(Optimal(0.25)), gaussian(0.25, 1).expand(20_000, 1)
-    every = ELBO()(model.trace(x, Posterior(1, generator)))
+    every = ELBO()(model.trace(x, FromPosterior(1, generator)))
     given = []
     for t in range(2, 11):
-        level = Given({"t": torch.full((1, 1), t)}, Posterior(1, generator), subsample=True, scores="pq")
+        level = Given({"t": torch.full((1, 1), t)}, FromPosterior(1, generator), subsample=True, scores="pq")
         given.append(ELBO()(model.trace(x, level)))
     assert_mean(torch.stack(given).mean(0) - every, 0.0)
 
 
 def test_walk_of_training_visits_one_random_level_and_says_which(generator):
     model, x = Diffusion(Learned()), gaussian(1.0, 2000)
-    trace = model.trace(x, Posterior(2, generator, subsample=True))
+    trace = model.trace(x, FromPosterior(2, generator, subsample=True))
     assert [term.name for term in trace] == ["z10", "z_s", "x"]
     t = trace.auxiliary["t"]
     assert t.shape == (2, 2000)
@@ -76,12 +76,12 @@ def test_walk_of_training_visits_one_random_level_and_says_which(generator):
 
 def test_log_w_refuses_a_subsampled_level(generator):
     model, x = Diffusion(Optimal(1.0)), gaussian(1.0, 5)
-    trace = model.trace(x, Posterior(2, generator, subsample=True))
+    trace = model.trace(x, FromPosterior(2, generator, subsample=True))
     for refused in (lambda: trace.log_w, lambda: trace.log_joint, lambda: IWAE(2)(trace)):
         with pytest.raises(ValueError, match="'z_s' stands for several terms"):
             refused()
     assert trace.bound == "unbiased"
-    assert model.trace(x, Posterior(2, generator)).bound == "exact"
+    assert model.trace(x, FromPosterior(2, generator)).bound == "exact"
 
 
 def test_importance_weighted_objective_walks_all_levels(generator):
@@ -103,11 +103,11 @@ def test_samples_are_of_the_data(generator):
 def test_learned_denoiser_reaches_the_entropy_from_one_random_level_a_step(generator):
     model, v = Diffusion(Learned()), 0.25
     x = gaussian(v, 2000)
-    before = ELBO()(model.trace(x, Posterior(1, generator))).mean()
+    before = ELBO()(model.trace(x, FromPosterior(1, generator))).mean()
     fit(model, Batch(x), generator, steps=400, lr=0.05)
     v = x.square().mean()
     best = -ENTROPY - 0.5 * v.log() - gap(model, v)
-    after = ELBO()(model.trace(x, Posterior(20, generator))).mean()
+    after = ELBO()(model.trace(x, FromPosterior(20, generator))).mean()
     assert before < best - 0.5
     assert best - 0.02 < after < best + 0.02
     slope, _ = Optimal(v)(torch.ones(1), 5, model.alpha_bar[5])
@@ -121,7 +121,7 @@ def test_gradient_of_one_random_level_is_that_of_all(estimator, generator):
     parameters = list(model.parameters())
     for parameter in parameters:
         torch.nn.init.normal_(parameter, std=0.3)
-    exact = gradient(ELBO()(model.trace(x[:1].expand(200_000, 1), Posterior(1, generator))).mean(), parameters)
+    exact = gradient(ELBO()(model.trace(x[:1].expand(200_000, 1), FromPosterior(1, generator))).mean(), parameters)
     assert_mean(gradients(lambda: estimator(model, objective, Batch(x), generator).loss, parameters, 150), exact)
 
 
@@ -136,6 +136,6 @@ def test_long_chain_is_scored_without_holding_its_terms(generator):
         alive[:] = [reference for reference in alive if reference() is not None]
         most = max(most, len(alive))
 
-    model.run(Batch(x), Posterior(1, generator), record)
+    model.run(Batch(x), FromPosterior(1, generator), record)
     assert torch.allclose(total, Normal(0.0, 1.0).log_prob(x).mT)
     assert most <= 2

@@ -17,7 +17,7 @@ from tests.systems.fitting import fit
 from unveil.distributions import Categorical, Generator, Normal, OneHotCategorical
 from unveil.gradients import Pathwise
 from unveil.likelihoods import OptimalGaussian
-from unveil.models import Enumerate, Given, Model, PerVariable, Posterior, Prior, Source, Trace, Visit
+from unveil.models import Enumerate, FromPosterior, FromPrior, Given, Model, PerVariable, Source, Trace, Visit
 from unveil.nets import MLP
 from unveil.objectives import ELBO, IWAE, FreeBits
 from unveil.variables import Batch, Variable
@@ -136,7 +136,7 @@ def test_em_raises_the_evidence_at_every_iteration_to_a_stationary_point(model, 
 
 
 def test_draws_from_the_prior_estimate_the_same_evidence(model, x, generator):
-    trace = model.trace(x[:10], Posterior(20_000, generator))
+    trace = model.trace(x[:10], FromPosterior(20_000, generator))
     assert_mean((trace.log_w - log_evidence(model, x[:10])).exp(), 1.0)
 
 
@@ -174,7 +174,10 @@ def test_expectations_are_weighted_by_the_posterior(model, x):
 
 
 def test_enumeration_decides_all_variables_or_none():
-    for mixed in (lambda: PerVariable({"z": Enumerate({"z": 3})}, Prior(3)), lambda: Given({}, Enumerate({"z": 3}))):
+    for mixed in (
+        lambda: PerVariable({"z": Enumerate({"z": 3})}, FromPrior(3)),
+        lambda: Given({}, Enumerate({"z": 3})),
+    ):
         with pytest.raises(ValueError, match="got Enumerate, which weighs whole traces"):
             mixed()
 
@@ -192,6 +195,18 @@ def test_an_impossible_component_changes_no_gradient(x, objective):
     for two, three in zip(*gradients, strict=True):
         assert torch.allclose(three[: len(two)], two)
         assert (three[len(two) :] == 0).all()
+
+
+def test_an_impossible_row_costs_no_gradient(x):
+    model = Grid()
+    forbidden = torch.tensor([0.0, -torch.inf])
+    model.row.data.add_(forbidden)
+    bound = ELBO()(model.trace(x, Enumerate({"row": 2, "column": 3})))
+    alone = Normal(model.loc[0].unsqueeze(1), torch.ones(2)).log_prob(x) + model.column[0].log_softmax(0).unsqueeze(1)
+    assert torch.allclose(bound, alone.logsumexp(0))
+    found = torch.autograd.grad(bound.mean(), (model.loc, model.column))
+    expected = torch.autograd.grad(alone.logsumexp(0).mean(), (model.loc, model.column))
+    assert all(torch.allclose(a, b) for a, b in zip(found, expected, strict=True))
 
 
 class Forbidding(Model):

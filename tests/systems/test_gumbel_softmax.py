@@ -13,7 +13,7 @@ from tests.systems.fitting import fit
 from unveil.distributions import OneHotCategorical
 from unveil.gradients import DReG, Pathwise, RelaxedPathwise
 from unveil.likelihoods import Bernoulli
-from unveil.models import Enumerate, Mode, Model, Posterior, Relaxed, Visit
+from unveil.models import Enumerate, FromPosterior, Mode, Model, Relaxed, Visit
 from unveil.nets import MLP
 from unveil.objectives import ELBO, IWAE, Hybrid
 from unveil.variables import Batch, Variable
@@ -96,7 +96,7 @@ def test_relaxed_trace_is_marked_and_has_no_weights(model, x, generator):
     for refused in (lambda: trace.log_w, lambda: trace.log_joint, lambda: IWAE(2)(trace)):
         with pytest.raises(ValueError, match="'a' has a relaxed value"):
             refused()
-    assert model.trace(x, Posterior(2, generator)).bound == "exact"
+    assert model.trace(x, FromPosterior(2, generator)).bound == "exact"
 
 
 def test_relaxed_value_passes_a_gradient_and_a_hard_one_refuses_to(model, x, generator):
@@ -108,7 +108,7 @@ def test_relaxed_value_passes_a_gradient_and_a_hard_one_refuses_to(model, x, gen
 
 
 def test_relaxation_sharpens_to_hard_draws_as_its_temperature_falls(model, x, generator):
-    hard = ELBO(closed_form=False)(model.trace(x.repeat(50, 1), Posterior(1, generator))).mean()
+    hard = ELBO(closed_form=False)(model.trace(x.repeat(50, 1), FromPosterior(1, generator))).mean()
     sharp = model.trace(x.repeat(50, 1), Relaxed(1e-3, 1, generator))
     assert sharp["a"].value.max(-1).values.mean() > 0.99
     assert_mean(
@@ -127,16 +127,16 @@ def test_fitted_relaxed_and_evaluated_hard_the_bound_is_below_the_exact_evidence
     model.initialize(Batch(x), generator)
     independent = -nn.functional.binary_cross_entropy(x.mean(0).expand_as(x), x, reduction="none").sum(-1).mean()
     fit(model, Batch(x), generator, ELBO(), RelaxedPathwise(0.5), steps=400, lr=0.05)
-    hard = model.trace(x, Posterior(200, generator))
+    hard = model.trace(x, FromPosterior(200, generator))
     exact = log_evidence(model, x)
     assert independent + 0.5 < ELBO()(hard).mean() < exact.mean()
     assert exact.mean() - ELBO()(hard).mean() < 0.3
-    rates = ELBO(closed_form=False)(model.trace(x.repeat(100, 1), Posterior(1, generator)))
+    rates = ELBO(closed_form=False)(model.trace(x.repeat(100, 1), FromPosterior(1, generator)))
     assert_mean(rates.reshape(100, 300).mean(1) - ELBO()(hard).mean(), 0.0)
 
 
 def test_hard_weights_average_to_the_exact_evidence(model, x, generator):
-    trace = model.trace(x[:30], Posterior(20_000, generator))
+    trace = model.trace(x[:30], FromPosterior(20_000, generator))
     assert_mean((trace.log_w - log_evidence(model, x[:30])).exp(), 1.0)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from tests.agreement import assert_mean
 from tests.systems.fitting import fit, widen
 from unveil.likelihoods import Bernoulli, Categorical
-from unveil.models import Given, Model, Posterior, Prior, Visit
+from unveil.models import FromPosterior, FromPrior, Given, Model, Visit
 from unveil.nets import MLP
 from unveil.objectives import ELBO
 from unveil.posteriors import DiagonalGaussian
@@ -72,7 +72,7 @@ def rows(x: dict[str, Tensor], count: int) -> dict[str, Tensor]:
 
 
 def test_each_observed_variable_is_a_term_and_the_distortion_is_their_sum(model, x, generator):
-    trace = model.trace(x, Posterior(4, generator))
+    trace = model.trace(x, FromPosterior(4, generator))
     assert [term.name for term in trace.observed] == ["image", "label"]
     assert torch.allclose(trace.distortion, -trace["image"].log_p - trace["label"].log_p)
     assert torch.allclose(
@@ -89,7 +89,7 @@ def test_parts_start_at_the_data_of_their_own_variable(model, x):
 def test_fitted_bound_is_close_below_the_integrated_evidence(model, x, generator):
     before = log_evidence(model, x).mean()
     fit(model, Batch(x), generator, steps=400, lr=0.05)
-    bound, exact = ELBO()(model.trace(x, Posterior(100, generator))).mean(), log_evidence(model, x).mean()
+    bound, exact = ELBO()(model.trace(x, FromPosterior(100, generator))).mean(), log_evidence(model, x).mean()
     assert before + 0.5 < bound
     assert exact - 0.1 < bound < exact
 
@@ -98,7 +98,7 @@ def test_weights_average_to_the_integrated_evidence(model, x, generator):
     fit(model, Batch(x), generator, steps=100, lr=0.05)
     widen(model.posterior)
     x = rows(x, 20)
-    trace = model.trace(x, Posterior(10_000, generator))
+    trace = model.trace(x, FromPosterior(10_000, generator))
     assert_mean((trace.log_w - log_evidence(model, x)).exp(), 1.0)
 
 
@@ -143,8 +143,8 @@ def test_decoding_gives_both_distributions(model, x):
 
 
 def test_a_variable_without_data_is_generated_and_no_latent(model, x, generator):
-    z = model.trace(x, Posterior(2, generator))["z"].value
-    trace = model.trace({"image": x["image"]}, Given({"z": z}, Prior(2, generator)))
+    z = model.trace(x, FromPosterior(2, generator))["z"].value
+    trace = model.trace({"image": x["image"]}, Given({"z": z}, FromPrior(2, generator)))
     assert [term.name for term in trace.latents] == ["z"]
     assert [term.name for term in trace.generated] == ["label"]
     assert set(trace.values) == {"z", "label"}

@@ -14,7 +14,7 @@ from tests.systems.diffusion import Diffusion, Learned
 from tests.systems.fitting import affine, fit, widen
 from unveil.gradients import DReG, Pathwise, StickingTheLanding
 from unveil.likelihoods import FixedGaussian
-from unveil.models import VAE, Given, Posterior, Prior
+from unveil.models import VAE, FromPosterior, FromPrior, Given
 from unveil.nets import MLP
 from unveil.objectives import ELBO, IWAE, BetaELBO
 from unveil.posteriors import DiagonalGaussian
@@ -67,10 +67,10 @@ def x() -> Tensor:
 
 
 def test_terms_of_the_prior_are_spliced_in_under_their_names(model, x, generator):
-    training = model.trace(x, Posterior(2, generator, subsample=True))
+    training = model.trace(x, FromPosterior(2, generator, subsample=True))
     assert [term.name for term in training] == ["z", "z/z10", "z/z_s", "z/x", "x"]
     assert set(training.auxiliary) == {"z/t", "z/z_t", "z/z1"}
-    every = model.trace(x, Posterior(2, generator))
+    every = model.trace(x, FromPosterior(2, generator))
     assert [term.name for term in every] == ["z", *(f"z/z{t}" for t in range(10, 0, -1)), "z/x", "x"]
     assert every["z/x"].value is every["z"].value
     assert every["z"].p is None
@@ -78,7 +78,7 @@ def test_terms_of_the_prior_are_spliced_in_under_their_names(model, x, generator
 
 
 def test_only_x_is_data_and_the_prior_is_rate_not_distortion(model, x, generator):
-    trace = model.trace(x, Posterior(2, generator))
+    trace = model.trace(x, FromPosterior(2, generator))
     assert [term.name for term in trace.data] == ["x"]
     assert torch.allclose(trace.distortion, -trace["x"].log_p)
     assert torch.allclose(trace.rate(closed_form=False) + trace.distortion, -trace.log_w)
@@ -89,21 +89,21 @@ def test_only_x_is_data_and_the_prior_is_rate_not_distortion(model, x, generator
 
 
 def test_log_w_refuses_in_training_and_averages_to_the_exact_evidence_in_evaluation(model, x, generator):
-    training = model.trace(x, Posterior(2, generator, subsample=True))
+    training = model.trace(x, FromPosterior(2, generator, subsample=True))
     for refused in (lambda: training.log_w, lambda: training.log_joint, lambda: IWAE(2)(training)):
         with pytest.raises(ValueError, match="'z/z_s' stands for several terms"):
             refused()
     fit(model, Batch(x), generator, steps=150, lr=0.05)
     widen(model.posterior)
     exact = marginal(model).log_prob(x[:30])
-    trace = model.trace(x[:30], Posterior(5000, generator))
+    trace = model.trace(x[:30], FromPosterior(5000, generator))
     assert_mean((trace.log_w - exact).exp(), 1.0)
     assert (exact - ELBO()(trace)).min() > 0
 
 
 def test_bound_of_one_random_level_is_that_of_all_and_below_the_exact_evidence(model, x, generator):
-    one = ELBO()(model.trace(x.repeat(200, 1), Posterior(1, generator, subsample=True)))
-    every = ELBO()(model.trace(x.repeat(200, 1), Posterior(1, generator)))
+    one = ELBO()(model.trace(x.repeat(200, 1), FromPosterior(1, generator, subsample=True)))
+    every = ELBO()(model.trace(x.repeat(200, 1), FromPosterior(1, generator)))
     assert_mean(one - every, 0.0)
     assert every.mean() < marginal(model).log_prob(x).mean()
 
@@ -112,7 +112,7 @@ def test_latent_diffusion_is_fitted_end_to_end(x, generator):
     model = latent_diffusion()
     model.initialize(Batch(x), generator)
     fit(model, Batch(x), generator, steps=500, lr=0.05)
-    bound = ELBO()(model.trace(x, Posterior(50, generator))).mean()
+    bound = ELBO()(model.trace(x, FromPosterior(50, generator))).mean()
     exact = marginal(model).log_prob(x).mean()
     best = MultivariateNormal(x.mean(0), x.mT.cov(correction=0)).log_prob(x).mean()
     assert best - 0.1 < bound < exact < best
@@ -141,7 +141,7 @@ def test_joint_density_of_x_and_z_alone_is_refused(model, x):
 
 def test_naive_monte_carlo_draws_the_whole_chain_from_the_prior(model, x, generator):
     x = x[:5] * 0.3
-    trace = model.trace(x, Prior(20_000, generator))
+    trace = model.trace(x, FromPrior(20_000, generator))
     assert_mean((trace.log_w - marginal(model).log_prob(x)).exp(), 1.0)
 
 
@@ -149,7 +149,7 @@ def test_naive_monte_carlo_draws_the_whole_chain_from_the_prior(model, x, genera
 def test_gradient_through_the_spliced_prior_is_that_of_all_its_levels(model, x, generator, estimator):
     parameters = [model.posterior.net.output.bias, model.likelihood.net.output.weight, model.prior.denoiser.slope]
     exact = gradient(
-        ELBO()(model.trace(x[:1].expand(200_000, 2), Posterior(1, generator, pathwise=True))).mean(), parameters
+        ELBO()(model.trace(x[:1].expand(200_000, 2), FromPosterior(1, generator, pathwise=True))).mean(), parameters
     )
     batch, objective = Batch(x[:1].expand(300, 2)), ELBO(closed_form=False)
     assert_mean(gradients(lambda: estimator(model, objective, batch, generator).loss, parameters, 150), exact)

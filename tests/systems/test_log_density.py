@@ -14,7 +14,7 @@ from tests.agreement import assert_mean, gradient, gradients
 from tests.systems.fitting import fit
 from unveil.distributions import MultivariateNormal
 from unveil.gradients import DReG, Pathwise, StickingTheLanding
-from unveil.models import Model, Posterior, Prior, Visit
+from unveil.models import FromPosterior, FromPrior, Model, Visit
 from unveil.objectives import ELBO, IWAE
 from unveil.variables import Batch
 
@@ -57,7 +57,7 @@ def bound(model: Target) -> Tensor:
 
 
 def test_bound_is_the_log_normaliser_less_the_divergence(model, generator):
-    trace = model.trace(source=Posterior(20_000, generator))
+    trace = model.trace(source=FromPosterior(20_000, generator))
     assert trace.shape == (20_000, 1)
     assert trace["theta"].kl is None
     assert_mean(trace.log_w, bound(model))
@@ -79,7 +79,7 @@ def test_gradient_agrees_with_its_closed_form(model, estimator, objective, gener
 def test_fitted_bound_is_the_log_normaliser_and_q_has_the_target_moments(model, generator):
     assert bound(model) < LOG_Z - 1
     fit(model, Batch(size=10), generator, ELBO(closed_form=False), StickingTheLanding(), steps=1000, lr=0.1)
-    trace = model.trace(source=Posterior(100, generator))
+    trace = model.trace(source=FromPosterior(100, generator))
     assert torch.allclose(trace.log_w, torch.tensor(LOG_Z), atol=1e-3)
     assert torch.allclose(model.loc, MEAN, atol=1e-3)
     assert torch.allclose(model.q().covariance_matrix, COVARIANCE, atol=1e-3)
@@ -90,13 +90,13 @@ def test_weights_average_to_the_normaliser(model, generator):
     with torch.no_grad():
         model.loc.copy_(MEAN)
         model.L.copy_(1.5 * torch.eye(2))
-    trace = model.trace(source=Posterior(50_000, generator))
+    trace = model.trace(source=FromPosterior(50_000, generator))
     assert_mean((trace.log_w - LOG_Z).exp(), 1.0)
 
 
 def test_flat_density_has_no_prior_to_draw_from(model, generator):
     with pytest.raises(ValueError, match="theta: has no p to draw from"):
-        model.trace(source=Prior(1, generator))
+        model.trace(source=FromPrior(1, generator))
     with pytest.raises(ValueError, match="theta: has no p to draw from"):
         model.sample(generator=generator)
 

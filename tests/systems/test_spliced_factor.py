@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from unveil.distributions import Normal
-from unveil.models import VAE, Model, Posterior, Visit
+from unveil.models import VAE, FromPosterior, Model, Visit
 from unveil.objectives import ELBO
 from unveil.variables import Batch, Variable
 
@@ -42,7 +42,7 @@ def both() -> tuple[VAE, VAE]:
 
 def test_a_factor_of_the_prior_is_paid_for_as_rate(both):
     x = torch.randint(2, (6, 4)).double()
-    one, other = (model.trace(x, Posterior(3, torch.Generator().manual_seed(0))) for model in both)
+    one, other = (model.trace(x, FromPosterior(3, torch.Generator().manual_seed(0))) for model in both)
     assert torch.allclose(one.distortion, other.distortion)
     assert torch.allclose(one.rate(), other.rate(closed_form=False) - LOG_FACTOR)
     assert torch.allclose(one.log_w, other.log_w + LOG_FACTOR)

@@ -12,7 +12,7 @@ from torch.distributions import MultivariateNormal
 from tests.agreement import assert_mean
 from unveil.distributions import Normal
 from unveil.gradients import DReG, Pathwise, StickingTheLanding
-from unveil.models import VAE, Model, Posterior, Visit
+from unveil.models import VAE, FromPosterior, Model, Visit
 from unveil.nets import MLP
 from unveil.objectives import ELBO, IWAE
 from unveil.posteriors import DiagonalGaussian
@@ -55,7 +55,7 @@ def marginal(model: VAE) -> MultivariateNormal:
 
 
 def test_terms_are_spliced_in_and_only_the_inner_x_is_data(model, generator):
-    trace = model.trace(torch.randn(5, 2), Posterior(3, generator))
+    trace = model.trace(torch.randn(5, 2), FromPosterior(3, generator))
     assert [term.name for term in trace] == ["z", "x/u", "x/x"]
     assert [term.name for term in trace.observed] == ["x/x"]
     assert torch.allclose(trace.distortion, -trace["x/x"].log_p)
@@ -64,7 +64,7 @@ def test_terms_are_spliced_in_and_only_the_inner_x_is_data(model, generator):
 
 def test_weights_average_to_the_exact_evidence(model, generator):
     x = torch.randn(10, 2)
-    trace = model.trace(x, Posterior(50_000, generator))
+    trace = model.trace(x, FromPosterior(50_000, generator))
     assert_mean((trace.log_w - marginal(model).log_prob(x)).exp(), 1.0)
     assert (ELBO()(trace) < marginal(model).log_prob(x)).all()
 
@@ -72,7 +72,7 @@ def test_weights_average_to_the_exact_evidence(model, generator):
 def test_missing_entries_are_marginalised_inside(model, generator):
     x, mask = torch.randn(10, 2), torch.tensor([True, False])
     batch = Batch(torch.where(mask, x, 1e3), mask=mask.expand(10, 2))
-    trace = model.trace(batch, Posterior(2, generator))
+    trace = model.trace(batch, FromPosterior(2, generator))
     p = trace["x/x"].p.base
     assert torch.allclose(trace["x/x"].log_p, p.log_prob_per_dim(x)[..., 0])
 

@@ -16,7 +16,7 @@ from tests.systems.test_two_level_bottom_up import BottomUp
 from tests.systems.test_two_level_top_down import TopDown
 from tests.systems.test_vector_quantized import CODES, VQVAE
 from unveil.distributions import RowGenerators
-from unveil.models import Model, Posterior, Prior, Source
+from unveil.models import FromPosterior, FromPrior, Model, Source
 from unveil.variables import Batch, Variable
 
 ROWS = 7
@@ -37,7 +37,7 @@ def model(request) -> Model:
     return TOYS[request.param]()
 
 
-@pytest.mark.parametrize("source", [Posterior, Prior])
+@pytest.mark.parametrize("source", [FromPosterior, FromPrior])
 def test_weights_do_not_depend_on_the_chunks(model, source):
     x = (torch.rand(ROWS, 2) < 0.5).double()
 
@@ -46,16 +46,16 @@ def test_weights_do_not_depend_on_the_chunks(model, source):
 
     whole = log_w(list(range(ROWS)))
     assert torch.allclose(whole, torch.cat([log_w([0, 1, 2]), log_w([3]), log_w([4, 5, 6])], dim=1))
-    certain = source is Posterior and isinstance(model, VQVAE)
+    certain = source is FromPosterior and isinstance(model, VQVAE)
     assert certain == torch.allclose(whole, model.trace(x, source(3, RowGenerators(6, range(ROWS)))).log_w)
 
 
-@pytest.mark.parametrize("make", [Posterior, Prior])
+@pytest.mark.parametrize("make", [FromPosterior, FromPrior])
 def test_every_draw_comes_from_the_generator_that_is_handed_over(model, make, generator):
     x, before = Batch((torch.rand(ROWS, 2) < 0.5).double()), torch.random.get_rng_state()
     sources: list[Source] = [make(2, generator)]
-    if make is Posterior and not isinstance(model, Gumbel | Mixture):
-        sources.append(Posterior(2, generator, pathwise=True, subsample=True))
+    if make is FromPosterior and not isinstance(model, Gumbel | Mixture):
+        sources.append(FromPosterior(2, generator, pathwise=True, subsample=True))
     for source in sources:
         model.trace(x, source)
     model.sample(3, generator=generator)
@@ -68,6 +68,6 @@ def test_two_observed_variables_are_chunked_alike():
     x = Batch({"image": torch.zeros(ROWS, 1, 2, 3), "label": torch.arange(ROWS) % 3})
 
     def log_w(rows: list[int]) -> torch.Tensor:
-        return model.trace(x.rows(torch.tensor(rows)), Posterior(3, RowGenerators(5, rows))).log_w
+        return model.trace(x.rows(torch.tensor(rows)), FromPosterior(3, RowGenerators(5, rows))).log_w
 
     assert torch.allclose(log_w(list(range(ROWS))), torch.cat([log_w([0, 1, 2]), log_w([3, 4, 5, 6])], dim=1))

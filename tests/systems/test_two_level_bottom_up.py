@@ -12,7 +12,7 @@ from torch.distributions import MultivariateNormal
 from tests.agreement import assert_mean
 from tests.systems.fitting import affine, fit, widen
 from unveil.likelihoods import LearnedGaussian
-from unveil.models import Model, PerVariable, Posterior, Prior, Visit
+from unveil.models import FromPosterior, FromPrior, Model, PerVariable, Visit
 from unveil.nets import MLP
 from unveil.objectives import ELBO
 from unveil.posteriors import DiagonalGaussian
@@ -68,7 +68,7 @@ def model(x, generator) -> BottomUp:
 
 def test_bottom_up_hierarchy_is_fitted_to_its_optimum(model, x, generator):
     fit(model, Batch(x), generator, steps=400, lr=0.05)
-    trace = model.trace(x, Posterior(200, generator))
+    trace = model.trace(x, FromPosterior(200, generator))
     assert trace["z1"].kl is None
     assert trace["z2"].kl is not None
     bound, exact = ELBO()(trace).mean(), marginal(model).log_prob(x).mean()
@@ -82,7 +82,7 @@ def test_bottom_up_weights_average_to_the_exact_evidence(model, x, generator):
     widen(model.q1, model.q2)
     x = x[:30]
     exact = marginal(model).log_prob(x)
-    trace = model.trace(x, Posterior(5000, generator))
+    trace = model.trace(x, FromPosterior(5000, generator))
     assert_mean((trace.log_w - exact).exp(), 1.0)
     assert (trace.log_mean_exp(trace.log_w) - exact).abs().mean() < 0.06
     assert (exact - ELBO()(trace)).min() > 0
@@ -106,11 +106,11 @@ def test_code_of_both_levels_is_deterministic(model, x):
 
 def test_reconstruction_from_the_top_level_draws_the_lower_one_from_its_prior(model, x, generator):
     fit(model, Batch(x), generator, steps=150, lr=0.05)
-    top = PerVariable({"z2": Posterior(500, generator)}, otherwise=Prior(500, generator))
+    top = PerVariable({"z2": FromPosterior(500, generator)}, otherwise=FromPrior(500, generator))
     trace = model.trace(x, top)
     w2, b2, _ = affine(model.p1, 1)
     assert_mean(trace["z1"].value - trace["z2"].value @ w2.mT, b2.expand(200, 1))
-    errors = [(model.reconstruct(x, source) - x).square().mean() for source in (top, Posterior(500, generator))]
+    errors = [(model.reconstruct(x, source) - x).square().mean() for source in (top, FromPosterior(500, generator))]
     assert errors[0] > errors[1]
 
 

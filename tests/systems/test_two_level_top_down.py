@@ -16,7 +16,7 @@ from tests.agreement import assert_mean
 from tests.systems.fitting import affine, fit, widen
 from unveil.gradients import DReG
 from unveil.likelihoods import FixedGaussian
-from unveil.models import Mode, Model, Posterior, Visit
+from unveil.models import FromPosterior, Mode, Model, Visit
 from unveil.nets import MLP
 from unveil.objectives import IWAE
 from unveil.posteriors import DiagonalGaussian
@@ -85,7 +85,7 @@ def test_parts_are_shown_the_data_that_they_are_about_and_no_other(model, x):
 
 def test_top_down_hierarchy_fits_clusters_that_no_gaussian_fits(model, x, generator):
     fit(model, Batch(x), generator, IWAE(5), DReG(), steps=400, lr=0.05)
-    bound, exact = IWAE(50)(model.trace(x, Posterior(50, generator))).mean(), marginal(model).log_prob(x).mean()
+    bound, exact = IWAE(50)(model.trace(x, FromPosterior(50, generator))).mean(), marginal(model).log_prob(x).mean()
     gaussian = MultivariateNormal(x.mean(0), x.mT.cov(correction=0)).log_prob(x).mean()
     assert gaussian + 0.2 < bound < exact < bound + 0.2
 
@@ -95,7 +95,7 @@ def test_top_down_weights_average_to_the_exact_evidence(model, x, generator):
     widen(model.q2, model.q1)
     x = x[:30]
     exact = marginal(model).log_prob(x)
-    trace = model.trace(x, Posterior(5000, generator))
+    trace = model.trace(x, FromPosterior(5000, generator))
     assert_mean((trace.log_w - exact).exp(), 1.0)
     assert (trace.log_mean_exp(trace.log_w) - exact).abs().mean() < 0.06
 
@@ -108,7 +108,7 @@ def test_top_down_samples_are_of_the_marginal(model, generator):
 
 
 def test_prior_is_the_posterior_at_the_pseudo_inputs_and_shares_its_parameters(model, x, generator):
-    trace = model.trace(x, Posterior(3, generator))
+    trace = model.trace(x, FromPosterior(3, generator))
     components = trace["z2"].p.components
     assert torch.equal(components.loc, model.q2(model.prior.pseudo_inputs).loc)
     assert len(list(model.parameters())) == len(set(model.parameters()))

@@ -24,7 +24,7 @@ def test_a_log_density_without_data_is_fitted():
     run = uv.fit(
         model, uv.Batch(), objective=ELBO(particles=10, closed_form=False), epochs=600, lr=0.05, progress=False
     )
-    bound = ELBO(particles=1)(run.model.trace(source=uv.models.Posterior(2000, torch.Generator().manual_seed(0))))
+    bound = ELBO(particles=1)(run.model.trace(source=uv.models.FromPosterior(2000, torch.Generator().manual_seed(0))))
     assert LOG_Z - 0.02 < bound.item() < LOG_Z + 0.02
 
 

@@ -36,7 +36,7 @@ def test_fitting_raises_the_validation_bound(model, data):
 def test_the_best_validated_weights_are_kept(model, data):
     run = uv.fit(model, data, epochs=40, lr=0.03, progress=False)
     best = max(line["validation"] for line in run.metrics)
-    noise = uv.models.Posterior(generator=torch.Generator().manual_seed(0))
+    noise = uv.models.FromPosterior(generator=torch.Generator().manual_seed(0))
     found = ELBO()(run.model.trace(run.data.validation.batch(slice(None)), noise)).mean().item()
     assert best > run.metrics[-1]["validation"]
     assert math.isclose(found, best, abs_tol=1e-9)
@@ -203,10 +203,9 @@ def test_the_optimal_sigma_is_settled_on_the_training_set_at_the_end():
     run = uv.fit(uv.VAE(data.variable, latent_dim=1), data, epochs=3, progress=False)
     likelihood = run.model.likelihood
     settled = likelihood.variance.clone()
-    running = likelihood.variance.mul_(3)
+    likelihood.variance.mul_(3)
     calibrate(run.model, run.data.train)
     assert torch.equal(likelihood.variance, settled)
-    assert running is likelihood.variance
 
 
 def test_processes_and_steps_draw_different_noise(data):
@@ -239,9 +238,18 @@ class Undeclared(uv.Model):
 
 
 def test_parts_about_a_look_alike_of_the_data_are_refused(data):
-    with pytest.raises(ValueError, match="Bernoulli, DiagonalGaussian is about a Variable that equals the data's"):
+    with pytest.raises(ValueError, match="x: Bernoulli, DiagonalGaussian may be about this data"):
         uv.fit(Undeclared(uv.Variable((10,), levels=2)), data, epochs=1, progress=False)
     uv.fit(Undeclared(data.variable), data, epochs=1, progress=False)
+    with pytest.raises(ValueError, match="may be about this data or about something of its shape"):
+        uv.fit(Undeclared(data.variable), data.train.batch(slice(0, 50)), epochs=1, progress=False)
+
+
+def test_a_declared_model_with_parts_about_a_look_alike_warns(data):
+    model = Undeclared(uv.Variable((10,), levels=2))
+    model.x = data.variable
+    with pytest.warns(UserWarning, match="may be about this data"):
+        uv.fit(model, data, epochs=1, progress=False)
 
 
 class Bare(uv.nets.Net):

@@ -45,8 +45,9 @@ def test_low_precision_is_that_of_matrix_products_alone(model, x):
 
 def test_parts_that_have_not_looked_at_the_data_are_told_of_once(x):
     learner = Learner(uv.VAE(X, latent_dim=2))
-    with pytest.warns(UserWarning, match=r"call model\.initialize"):
+    with pytest.warns(UserWarning, match=r"call model\.initialize") as told:
         learner(Batch(x))
+    assert told[0].filename == __file__
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         learner(Batch(x))

@@ -8,7 +8,7 @@ import torch
 import unveil as uv
 from unveil.distributions import OneHotCategorical
 from unveil.gradients import DReG
-from unveil.models import Enumerate, Given, Posterior
+from unveil.models import Enumerate, FromPosterior, Given
 from unveil.objectives import IWAE
 
 X = uv.Variable((6,), levels=2)
@@ -46,7 +46,7 @@ def test_every_type_of_data_is_fitted_evaluated_and_coded(x, data, precision):
 def test_loaded_data_is_fitted_in_any_precision(x, precision):
     data = uv.data.load(x.numpy(), test="none")
     run = uv.fit(uv.VAE(data.variable, latent_dim=2).to(precision), data, epochs=1, progress=False)
-    trace = run.model.trace(run.data.train.batch(slice(0, 5)), Posterior(2))
+    trace = run.model.trace(run.data.train.batch(slice(0, 5)), FromPosterior(2))
     assert trace.log_w.dtype == precision
 
 

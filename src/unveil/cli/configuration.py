@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from unveil.cli.errors import UsageError
-from unveil.cli.line import Settings
+from unveil.cli.line import Layer
 
 CONFIG = "config.yaml"
 """The name of a configuration in the folder of a run."""
@@ -25,7 +25,7 @@ _Loader.add_implicit_resolver(
 )
 
 
-def read_config(path: str | Path) -> Settings:
+def read_config(path: str | Path) -> Layer:
     """The settings in a file, or in the configuration of a run's folder.
 
     Raises:
@@ -58,9 +58,9 @@ def one_line(value: Any) -> str:
     return text.removesuffix("...\n").strip()
 
 
-def merge(*layers: Mapping[str, Any]) -> Settings:
+def merge(*layers: Mapping[str, Any]) -> Layer:
     """Settings of which the later layers win; another part at a key drops the options of the one that it replaces."""
-    merged: Settings = {}
+    merged: Layer = {}
     for layer in layers:
         for key in sorted(layer, key=lambda key: key.count(".")):
             if key in merged and merged[key] != layer[key]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from unveil.cli.configuration import CONFIG, merge, read_config
 from unveil.cli.errors import UsageError, at_least_one, breakdowns, in_flags, user_errors
 from unveil.cli.helping import POSITIONAL
-from unveil.cli.line import Settings, read
+from unveil.cli.line import Layer, read
 from unveil.cli.loaded import flag, loaded, require_run
 from unveil.cli.options import DataOptions, EvaluateOptions, FitOptions
 from unveil.cli.screen import block, described_model
@@ -48,7 +48,7 @@ def evaluate(words: list[str]) -> int:
     return 0
 
 
-def with_the_runs_data(line: Settings) -> Settings:
+def with_the_runs_data(line: Layer) -> Layer:
     """The settings, with the run's own data where none is named."""
     run = Path(str(line.get("run", "")))
     file = (run if run.is_dir() else run.parent) / CONFIG

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from unveil.cli.configuration import CONFIG, merge, read_config
 from unveil.cli.errors import UsageError, at_least_one, user_errors
-from unveil.cli.line import Settings
+from unveil.cli.line import Layer
 from unveil.cli.options import PASSING, FitOptions
 from unveil.cli.place import default_out
 
@@ -59,7 +59,7 @@ class Job:
     unlike: str = ""
 
 
-def make_job(line: Settings) -> Job:
+def make_job(line: Layer) -> Job:
     """Resolve everything, and try out what can be tried.
 
     Args:
@@ -92,7 +92,7 @@ def make_job(line: Settings) -> Job:
     return going_on(job) if options.resume and folder.resumable else job
 
 
-def layered(line: Settings) -> tuple[Settings, Callable[[str], str]]:
+def layered(line: Layer) -> tuple[Layer, Callable[[str], str]]:
     """The settings of flags, over those of ``--config``, over a resumed run's own.
 
     Returns:

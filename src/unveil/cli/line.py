@@ -9,12 +9,12 @@ from unveil.cli.errors import UsageError, near
 SHORT = {"-n": "size", "-h": "help"}
 TRUTHS = ("true", "false", "yes", "no")
 
-Settings = dict[str, object]
+Layer = dict[str, object]
 """Settings by key, as they were given: text from the command line, True where a flag stands alone, plain data from a
 file."""
 
 
-def read(words: Sequence[str], record: type, positional: str | None = None) -> Settings:
+def read(words: Sequence[str], record: type, positional: str | None = None) -> Layer:
     """The settings on a command line: ``--key value``, ``--key=value``, ``--key`` and ``--no-key``.
 
     A flag that is either there or not takes a value only if that is a truth (``--compile false``).
@@ -29,7 +29,7 @@ def read(words: Sequence[str], record: type, positional: str | None = None) -> S
     """
     hints = {name: hint for cls in record.__mro__ for name, hint in vars(cls).get("__annotations__", {}).items()}
     alone = {"help", *(name for name, hint in hints.items() if hint == "bool")}
-    rest, found = list(words), Settings()
+    rest, found = list(words), Layer()
     while rest:
         word = rest.pop(0)
         if not _is_flag(word):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from unveil.cli.errors import UsageError, near
 
 if TYPE_CHECKING:
-    from unveil.cli.line import Settings
+    from unveil.cli.line import Layer
     from unveil.models import Model
 
 
@@ -17,7 +17,7 @@ def flag(key: str) -> str:
     return "RUN" if key == "run" else f"--{key}"
 
 
-def require_run(line: Settings) -> None:
+def require_run(line: Layer) -> None:
     """Refuse a command line without a run.
 
     Raises:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from unveil.data.messages import name_rows
-from unveil.data.sources import Part
-from unveil.data.sources.part import Array, check_numbers
+from unveil.data.sources import RawSplit
+from unveil.data.sources.raw import Array, check_numbers
 from unveil.data.support import as_floating
 from unveil.variables import Variable
 
@@ -91,7 +91,7 @@ class AsGiven:
         return as_floating(y.reshape(len(y), -1), f"{where}, context")
 
 
-def find_encoding(part: Part, where: str) -> OneHot | AsGiven:
+def find_encoding(part: RawSplit, where: str) -> OneHot | AsGiven:
     """Decide how the context of the training part is represented.
 
     Args:

@@ -58,7 +58,7 @@ Rule = Existing | HeldOut | None
 
 
 @dataclass(frozen=True)
-class Plan:
+class SplitPlan:
     """Where the rows of each split come from."""
 
     train: str
@@ -76,7 +76,7 @@ def find_part(split: str, parts: Sequence[str]) -> str | None:
     return next((part for part in parts if part.lower() in ALIASES[split]), None)
 
 
-def plan_splits(parts: Sequence[str], validation: Choice, test: Choice) -> Plan:
+def plan_splits(parts: Sequence[str], validation: Choice, test: Choice) -> SplitPlan:
     """Decide where each split comes from.
 
     Args:
@@ -101,7 +101,7 @@ def plan_splits(parts: Sequence[str], validation: Choice, test: Choice) -> Plan:
     alone = len(parts) == 1
     rules = {"validation": _default("validation", free, HeldOut(DEFAULT_SHARE))}
     rules["test"] = _default("test", free, HeldOut(DEFAULT_SHARE) if alone else None)
-    return Plan(train, **(rules | asked))
+    return SplitPlan(train, **(rules | asked))
 
 
 def _default(split: str, free: Sequence[str], otherwise: Rule) -> Rule:
@@ -155,7 +155,7 @@ def _read_name(split: str, choice: str, parts: Sequence[str]) -> Rule:
     return Existing(part)
 
 
-def divide(total: int, plan: Plan, seed: int) -> dict[str, NDArray[np.int64]]:
+def divide(total: int, plan: SplitPlan, seed: int) -> dict[str, NDArray[np.int64]]:
     """The rows of the training part that each split gets; "train" keeps the rest. Each in ascending order.
 
     Last rows are taken before rows that are drawn, and test before validation, so that what is asked of the validation

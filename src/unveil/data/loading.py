@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from unveil.data.binarize import binarized, check_convention
 from unveil.data.context import AsGiven, OneHot, find_encoding
 from unveil.data.dataset import SPLITS, Data
-from unveil.data.holdout import Choice, Existing, HeldOut, Plan, divide, plan_splits
+from unveil.data.holdout import Choice, Existing, HeldOut, SplitPlan, divide, plan_splits
 from unveil.data.messages import count_rows, name_choices
-from unveil.data.sources import Part, Source, read
+from unveil.data.sources import RawData, RawSplit, read
 from unveil.data.split import Split
 from unveil.data.support import Support, as_variable, check_support, find_support
 from unveil.variables import Batch, Variable
@@ -111,7 +111,7 @@ def _check_seed(seed: int) -> None:
 
 
 def _store(
-    origin: Source, name: str, part: Part, train: Part, support: Support, encoding: OneHot | AsGiven | None
+    origin: RawData, name: str, part: RawSplit, train: RawSplit, support: Support, encoding: OneHot | AsGiven | None
 ) -> Batch:
     """All rows of a part as tensors, checked against the training part."""
     where = origin.where(name)
@@ -130,7 +130,7 @@ def _store(
     return Batch(x=x, context=encoding.encode(part.y, where))
 
 
-def _assemble(stored: dict[str, Batch], plan: Plan, rows: dict[str, NDArray[np.int64]]) -> dict[str, Split]:
+def _assemble(stored: dict[str, Batch], plan: SplitPlan, rows: dict[str, NDArray[np.int64]]) -> dict[str, Split]:
     """The splits: parts of the source as they are, or rows of the training part."""
     splits = {}
     for name, rule in zip(SPLITS, (None, plan.validation, plan.test), strict=True):
@@ -143,7 +143,7 @@ def _assemble(stored: dict[str, Batch], plan: Plan, rows: dict[str, NDArray[np.i
     return splits
 
 
-def _what(origin: Source, train: Part, support: Support) -> str:
+def _what(origin: RawData, train: RawSplit, support: Support) -> str:
     """The sentence on what one observation is."""
     shape = "x".join(map(str, train.x.shape[1:]))
     kinds = {2: f"rows of {shape}", 4: f"images of {shape}"}
@@ -151,7 +151,7 @@ def _what(origin: Source, train: Part, support: Support) -> str:
     return f"{origin.name}: {kind}, {support}: {support.reason}"
 
 
-def _who(origin: Source, plan: Plan, splits: dict[str, Split], seed: int) -> str:
+def _who(origin: RawData, plan: SplitPlan, splits: dict[str, Split], seed: int) -> str:
     """The sentence on where the rows of each split come from."""
     out_of = "" if len(origin.parts) == 1 else f" of {plan.train!r}"
     said = [f"train: {count_rows(len(splits['train']))}{out_of}"]
@@ -166,6 +166,6 @@ def _who(origin: Source, plan: Plan, splits: dict[str, Split], seed: int) -> str
     return "; ".join(said)
 
 
-def _unused_labels(train: Part) -> list[str]:
+def _unused_labels(train: RawSplit) -> list[str]:
     """The sentence on labels that are there and not conditioned on."""
     return [] if train.y is None else ["labels are there and not used; context='label' conditions on them"]

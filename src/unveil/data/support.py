@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unveil.data.messages import name_rows
-from unveil.data.sources.part import Array
+from unveil.data.sources.raw import Array
 from unveil.variables import Variable
 
 EIGHT_BIT = 255
 COARSE_IMAGE = 32  # images of fewer levels than this (5 bits) were quantized on purpose; others are 8-bit images
-COARSEST = 1e-3
+ROUNDED_OFF = 1e-3
 """The largest rounding error that a number may have, in its column's deviations."""
 GRID_TOLERANCE = 1e-3  # in units of 1/255; far above the rounding of single precision, far below the grid's step
 
@@ -142,7 +142,7 @@ def _blurred(x: Array, copied: Array) -> list[int]:
         return []
     x, copied = x.reshape(len(x), -1), copied.reshape(len(x), -1)
     rounding, deviation = np.abs(x - copied).max(axis=0), x.std(axis=0)
-    return np.flatnonzero((rounding > COARSEST * deviation) & (deviation > 1e-13 * np.abs(x).max(axis=0))).tolist()
+    return np.flatnonzero((rounding > ROUNDED_OFF * deviation) & (deviation > 1e-13 * np.abs(x).max(axis=0))).tolist()
 
 
 def as_variable(x: Array, support: Support) -> Variable:

@@ -87,8 +87,9 @@ class Quantized(Coded):
 def squared_distance(a: Tensor, b: Tensor) -> Tensor:
     """Between vectors (\\*lead, d) and vectors (C, d): (\\*lead, C).
 
-    |a|^2 + |b|^2 - 2 a.b in float32 confuses neighbours that lie far from the origin, so both are centred on b's mean
-    first; low precision, which autocast would choose for the product, is kept out.
+    |a|^2 + |b|^2 - 2 a.b loses digits where vectors are long beside their distances, so both are centred on b's mean
+    first (in float32, codes are told apart whose distance is more than a thousandth of the codebook's extent); low
+    precision, which autocast would choose for the product, is kept out.
     """
     centre = b.mean(0)
     a, b = a - centre, b - centre

@@ -24,7 +24,7 @@ from torch.distributions import Distribution
 from unveil.distributions import MultivariateNormal, Normal, pairwise_log_prob, select
 from unveil.evaluation.examples import Examples
 from unveil.evaluation.streaming import Stream, seed_of
-from unveil.models import Given, Model, Posterior, Term, Trace
+from unveil.models import FromPosterior, Given, Model, Term, Trace
 from unveil.variables import Batch
 
 ENTRIES = 2**22
@@ -238,7 +238,7 @@ def _encode_all(model: Model, examples: Examples, name: str, seed: int) -> Distr
             pieces.append(term.q)
 
     for rows in torch.arange(len(examples)).split(max(ENCODED_AT_ONCE // examples.features, 1)):
-        model.run(examples.rows(rows), Posterior(1, generator, scores="q"), keep)
+        model.run(examples.rows(rows), FromPosterior(1, generator, scores="q"), keep)
     return concatenated(pieces[0], *pieces[1:])
 
 

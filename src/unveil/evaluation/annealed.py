@@ -27,7 +27,7 @@ from unveil.evaluation.estimate import Estimate, PerExample
 from unveil.evaluation.examples import Examples
 from unveil.evaluation.hmc import State, transition
 from unveil.evaluation.streaming import Stream, seed_of
-from unveil.models import Given, Model, Prior
+from unveil.models import FromPrior, Given, Model
 from unveil.variables import Batch, Observed
 
 TARGET = 0.65
@@ -126,7 +126,7 @@ def simulate(model: Model, size: int, *, context: Tensor | None = None, seed: in
     batch = Batch(size=size) if context is None else Batch(context=context)
     generator = torch.Generator(model.device).manual_seed(seed_of(seed, Stream.SIMULATION))
     with model.at_rest():
-        trace = model.trace(batch, Prior(1, generator))
+        trace = model.trace(batch, FromPrior(1, generator))
     _require_one([term.name for term in trace if not term.data])
     values = {term.name: term.value[0] for term in trace if term.value is not None}
     x = {term.name: values[term.name] for term in trace.data}
@@ -167,7 +167,7 @@ class _Annealing:
 
     def draw(self, chains: int, generator: Generator) -> Tensor:
         """z ~ p(z), (C, B, \\*event)."""
-        trace = self.model.trace(self.batch, Prior(chains, generator))
+        trace = self.model.trace(self.batch, FromPrior(chains, generator))
         latents = [term for term in trace if not term.data]
         _require_one([term.name for term in latents])
         (term,) = latents

@@ -159,14 +159,6 @@ def negated(bound: Bound) -> Bound:
     return flipped.get(bound, bound)
 
 
-def combined(*bounds: Bound) -> Bound:
-    """What a sum is, if its terms are ``bounds``: of a lower and an upper bound nothing can be said."""
-    directions = {bound for bound in bounds if bound in ("lower", "upper", "relaxed")}
-    if directions:
-        return directions.pop() if len(directions) == 1 else "relaxed"
-    return next((bound for bound in ("consistent", "unbiased") if bound in bounds), "exact")
-
-
 def unless_relaxed(bound: Bound, *others: Bound) -> Bound:
     """``bound``, or ``"relaxed"`` if one of the others is."""
     return "relaxed" if "relaxed" in others else bound

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from unveil.evaluation.estimate import Estimate, PerExample, combined, unless_relaxed
+from unveil.evaluation.estimate import Estimate, PerExample, unless_relaxed
 from unveil.evaluation.examples import Examples, Rows, chosen
 from unveil.evaluation.importance import Sampled, from_posterior, from_prior
 from unveil.evaluation.latents import uses_of
@@ -16,7 +16,8 @@ from unveil.evaluation.record import NOT_ASKED_FOR, OPTIONAL, Evaluation
 from unveil.evaluation.streaming import Stream, Streaming, entries_of_a_draw, seed_of
 from unveil.evaluation.surgery import Surgery, surgery
 from unveil.evaluation.words import cap_sentence, collapse_sentence, is_at_cap
-from unveil.models import Model, Posterior, Trace
+from unveil.models import FromPosterior, Model, Trace
+from unveil.models.term import combined
 from unveil.models.visit import FlatDensityError
 from unveil.progress import Show
 from unveil.progress import progress as shown
@@ -96,7 +97,7 @@ def evaluate(
 def _probe(model: Model, examples: Examples, seed: int) -> Trace:
     """Two draws of one example, to see what the model is made of."""
     generator = torch.Generator(model.device).manual_seed(seed_of(seed, Stream.ENCODING))
-    return model.trace(examples.rows(torch.arange(1)), Posterior(2, generator))
+    return model.trace(examples.rows(torch.arange(1)), FromPosterior(2, generator))
 
 
 def _from_prior(model: Model, examples: Examples, streaming: Streaming) -> Sampled | str:

@@ -26,7 +26,7 @@ from unveil.evaluation.examples import Examples
 from unveil.evaluation.latents import LatentUse
 from unveil.evaluation.nature import Nature
 from unveil.evaluation.streaming import Stream, Streaming
-from unveil.models import Model, Posterior, Prior, Source, Term
+from unveil.models import FromPosterior, FromPrior, Model, Source, Term
 from unveil.models.term import Bound
 from unveil.variables import Batch
 
@@ -93,12 +93,12 @@ class Sampled:
 
 def from_posterior(model: Model, examples: Examples, streaming: Streaming, uses: dict[str, LatentUse]) -> Sampled:
     """One pass with z from q, which fills in what each latent variable is used for."""
-    return _sampled(model, examples, streaming, Posterior, Stream.POSTERIOR, "importance sampling", uses)
+    return _sampled(model, examples, streaming, FromPosterior, Stream.POSTERIOR, "importance sampling", uses)
 
 
 def from_prior(model: Model, examples: Examples, streaming: Streaming) -> Sampled:
     """One pass with z from the prior: naive Monte Carlo."""
-    return _sampled(model, examples, streaming, Prior, Stream.PRIOR, "naive Monte Carlo", {})
+    return _sampled(model, examples, streaming, FromPrior, Stream.PRIOR, "naive Monte Carlo", {})
 
 
 def _sampled(

@@ -81,7 +81,7 @@ class LatentUse:
 
 def uses_of(trace: Trace) -> dict[str, LatentUse]:
     """Empty sums for every latent variable of a trace, by name."""
-    return {term.name: LatentUse(term) for term in trace if not term.data and term.value is not None}
+    return {term.name: LatentUse(term) for term in trace.latents if term.value is not None}
 
 
 def _zeros(like: Tensor) -> Tensor:

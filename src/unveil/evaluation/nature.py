@@ -7,9 +7,9 @@ lower bound in expectation (Jensen: E log <= log E), and does not exist where a 
 
 from __future__ import annotations
 
-from unveil.evaluation.estimate import combined, negated
+from unveil.evaluation.estimate import negated
 from unveil.models import Term, Trace
-from unveil.models.term import Bound
+from unveil.models.term import Bound, combined
 
 
 class Nature:

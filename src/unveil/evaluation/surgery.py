@@ -23,12 +23,12 @@ from torch import Tensor
 
 from unveil.evaluation.accumulate import Moments
 from unveil.evaluation.aggregate import Aggregate, Encoder, Points, encoder, own_latents
-from unveil.evaluation.estimate import PerExample, combined, negated, unless_relaxed
+from unveil.evaluation.estimate import PerExample, negated, unless_relaxed
 from unveil.evaluation.examples import Examples
 from unveil.evaluation.nature import Nature
 from unveil.evaluation.streaming import Stream, Streaming, seed_of
-from unveil.models import Model, Posterior, Trace
-from unveil.models.term import Bound
+from unveil.models import FromPosterior, Model, Trace
+from unveil.models.term import Bound, combined
 
 FEWEST, MOST = 2, 16
 """Latent draws per example, for each of the two terms."""
@@ -151,7 +151,7 @@ class _Balance:
         """Draws for these rows, one draw of each after the other."""
         device = self.model.device
         streams = self.streaming.streams(rows, purpose, device)
-        trace = self.model.trace(self.examples.rows(rows), Posterior(self.draws, streams))
+        trace = self.model.trace(self.examples.rows(rows), FromPosterior(self.draws, streams))
         values = {name: value for name, value in trace.values.items() if name in self.encode.replayed}
         own = {term.name for term in own_latents(trace)}
         log_p = torch.zeros(trace.shape, dtype=torch.float64, device=device)

@@ -24,7 +24,7 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from unveil.distributions import Generator
 from unveil.gradients.base import Gradient, Step
-from unveil.models import Given, Model, Posterior, Relaxed, Trace
+from unveil.models import FromPosterior, Given, Model, Relaxed, Trace
 from unveil.objectives import IWAE, Objective
 from unveil.objectives.schedules import Schedule, schedule
 from unveil.variables import Batch
@@ -81,11 +81,11 @@ class DReG(Gradient):
         """A walk that draws, one that scores p at the values, one that scores q at them."""
         self.check(objective)
         (source,) = objective.sources(generator, pathwise=True)
-        if not isinstance(source, Posterior):
+        if not isinstance(source, FromPosterior):
             raise ValueError(
                 f"gradient: DReG is for draws of q, and {_name(objective)} draws from elsewhere; use Pathwise"
             )
-        drawn = model.trace(batch, Posterior(source.particles, generator, pathwise=True, scores=_needed(model)))
+        drawn = model.trace(batch, FromPosterior(source.particles, generator, pathwise=True, scores=_needed(model)))
         if coded := [term.name for term in drawn.latents if term.code is not None]:
             raise ValueError(
                 f"gradient: DReG walks again at given codes of {', '.join(coded)}, which no gradient passes through to "

@@ -154,7 +154,7 @@ class OptimalGaussian(_Gaussian):
         """Follow the squared error of this part's own term."""
         for term in trace:
             base = term.p.base if isinstance(term.p, distributions.Masked) else term.p
-            if isinstance(base, _Tracked) and base.owner is self and term.value is not None:
+            if isinstance(base, _Tracked) and base.owner is self and term.observed and term.value is not None:
                 mask = term.p.mask if isinstance(term.p, distributions.Masked) else None
                 self._follow(trace, (term.value - base.loc).square(), mask)
 
@@ -168,16 +168,15 @@ class OptimalGaussian(_Gaussian):
     def end_calibration(self) -> None:
         """Freeze the training set's mean squared error."""
         self.calibrating = False
-        self._settle((self.total / self.count.clamp_min(1)).to(self.variance.dtype))
+        self._settle(self._known(self.total, self.count))
 
     def _follow(self, trace: Trace, error: Tensor, mask: Tensor | None) -> None:
         """Average squared errors, (K, B, \\*shape) or (B, \\*shape), over examples and, by their weights, particles."""
         error = error.expand(*trace.shape, *self.x.shape)
-        log_weight = (
-            error.new_full(trace.shape, 1 / trace.particles).log() if trace.log_weight is None else trace.log_weight
-        )
-        weight = log_weight.exp().reshape(*trace.shape, *(1,) * len(self.x.shape))
-        share = weight.expand_as(error) if mask is None else weight * mask
+        share = error.new_tensor(1 / trace.particles) if trace.log_weight is None else trace.log_weight.exp()
+        share = share.expand(trace.shape).reshape(*trace.shape, *(1,) * len(self.x.shape)).expand_as(error)
+        if mask is not None:
+            share = share * mask
         axes = tuple(range(2)) if self.variance.dim() == 1 else tuple(range(error.dim()))
         total = (share * torch.where(share > 0, error, 0)).sum(axes).reshape(self.variance.shape)
         count = share.sum(axes).reshape(self.variance.shape)
@@ -185,8 +184,12 @@ class OptimalGaussian(_Gaussian):
             self.total += total
             self.count = self.count + count
         else:
-            known = torch.where(count > 0, total / count, self.variance)
+            known = self._known(total, count)
             self._settle(self.momentum * self.variance + (1 - self.momentum) * known)
+
+    def _known(self, total: Tensor, count: Tensor) -> Tensor:
+        """The mean squared error, or what is known of it so far where nothing was observed."""
+        return torch.where(count > 0, total / count, self.variance).to(self.variance.dtype)
 
     def _settle(self, variance: Tensor) -> None:
         self.variance.copy_(torch.maximum(variance, 1e-8 * self.units.scale.square()))

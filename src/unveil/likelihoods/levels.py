@@ -52,7 +52,7 @@ class Categorical(Likelihood):
     def initialize(self, x: Tensor, generator: torch.Generator) -> None:
         """Start at each entry's frequencies of levels, with one more example spread over all levels."""
         counts = torch.stack([(x == level).sum(0) for level in range(self.levels)], dim=-1)
-        self.net.start_at(((counts + 1 / self.levels) / (counts.sum(-1, keepdim=True) + 1)).log())
+        self.net.start_at((counts + 1 / self.levels).log())
 
 
 class Binomial(Likelihood):

@@ -3,7 +3,17 @@
 from unveil.models.flat import CVAE, GSNN, VAE
 from unveil.models.model import Model
 from unveil.models.saving import load, save
-from unveil.models.sources import Enumerate, Given, Mode, PerVariable, Posterior, Prior, Relaxed, Source, Tempered
+from unveil.models.sources import (
+    Enumerate,
+    FromPosterior,
+    FromPrior,
+    Given,
+    Mode,
+    PerVariable,
+    Relaxed,
+    Source,
+    Tempered,
+)
 from unveil.models.term import Term
 from unveil.models.trace import Trace
 from unveil.models.visit import Conditioned, Visit
@@ -14,12 +24,12 @@ __all__ = [
     "VAE",
     "Conditioned",
     "Enumerate",
+    "FromPosterior",
+    "FromPrior",
     "Given",
     "Mode",
     "Model",
     "PerVariable",
-    "Posterior",
-    "Prior",
     "Relaxed",
     "Source",
     "Tempered",

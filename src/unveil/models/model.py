@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain
@@ -16,15 +17,13 @@ from torch.distributions import Distribution
 from unveil.config import Configurable
 from unveil.distributions import Generator
 from unveil.models.checking import check_values
-from unveil.models.sources import Given, Mode, Posterior, Prior, Source, Tempered
+from unveil.models.sources import FromPosterior, FromPrior, Given, Mode, Source, Tempered
 from unveil.models.term import Term
 from unveil.models.trace import Trace
 from unveil.models.visit import Conditioned, Visit
 from unveil.nets import joined
 from unveil.parts import Part
 from unveil.variables import Batch, Observed, Variable
-
-Data = Observed | Batch
 
 
 class Model(Configurable, nn.Module, ABC):
@@ -85,15 +84,17 @@ class Model(Configurable, nn.Module, ABC):
         self.walk(visit, batch.to_precision(self.dtype))
         return visit.finish()
 
-    def trace(self, x: Data | None = None, source: Source | None = None, *, context: Tensor | None = None) -> Trace:
+    def trace(
+        self, x: Observed | Batch | None = None, source: Source | None = None, *, context: Tensor | None = None
+    ) -> Trace:
         """The terms of one pass.
 
         Args:
-            x: Data, (B, \\*shape), or a whole :class:`~unveil.variables.Batch`.
+            x: Observed | Batch, (B, \\*shape), or a whole :class:`~unveil.variables.Batch`.
             source: What decides the latent values; one posterior draw each by default.
             context: What is conditioned on, (B, features).
         """
-        source = source or Posterior()
+        source = source or FromPosterior()
         batch = _batch(x, context)
         terms: list[Term] = []
         auxiliary = self.run(batch, source, terms.append)
@@ -124,12 +125,12 @@ class Model(Configurable, nn.Module, ABC):
         """
         particles, batch = (1, Batch(size=size)) if context is None else (size, Batch(context=context))
         tempered = None if temperature is None else Tempered(temperature, particles, generator)
-        trace = self.trace(batch, tempered or Prior(particles, generator))
+        trace = self.trace(batch, tempered or FromPrior(particles, generator))
         found = {term.name: term.mean if mean else term.kept for term in trace.data}
         return _unwrap({name: value[0] if context is None else value for name, value in found.items()})
 
     @torch.no_grad()
-    def encode(self, x: Data, *, context: Tensor | None = None) -> Observed:
+    def encode(self, x: Observed | Batch, *, context: Tensor | None = None) -> Observed:
         """The deterministic code of data: the mode of q for each latent, or the integers of a codebook.
 
         Returns:
@@ -147,14 +148,16 @@ class Model(Configurable, nn.Module, ABC):
         """
         values = self._by_name(z)
         batch = Batch(context=context, size=len(next(iter(values.values()))))
-        trace = self._replay(batch, Given(values, Prior(1, generator), particles=1, scores=""))
+        trace = self._replay(batch, Given(values, FromPrior(1, generator), particles=1, scores=""))
         if latents := [term for term in trace.latents if term.name not in values and term.value is not None]:
             values = {**values, **{term.name: term.kept[0] for term in latents}}
             trace = self._replay(batch, Given(values, particles=1, scores=""))
         return _unwrap({term.name: term.p for term in trace.data})
 
     @torch.no_grad()
-    def reconstruct(self, x: Data, source: Source | None = None, *, context: Tensor | None = None) -> Observed:
+    def reconstruct(
+        self, x: Observed | Batch, source: Source | None = None, *, context: Tensor | None = None
+    ) -> Observed:
         """The mean of p(x | z) at a value of z inferred from x.
 
         Args:
@@ -162,10 +165,10 @@ class Model(Configurable, nn.Module, ABC):
             source: How z is inferred: one posterior draw by default. ``PerVariable`` reconstructs from some levels.
             context: What is conditioned on.
         """
-        trace = self.trace(x, (source or Posterior()).scoring("p"), context=context)
+        trace = self.trace(x, (source or FromPosterior()).scoring("p"), context=context)
         return _unwrap({term.name: trace.expectation(term.mean) for term in trace.data})
 
-    def log_joint(self, x: Data, z: Observed, *, context: Tensor | None = None) -> Tensor:
+    def log_joint(self, x: Observed | Batch, z: Observed, *, context: Tensor | None = None) -> Tensor:
         """log p(x, z | context), (B,) in nats.
 
         Raises:
@@ -194,22 +197,43 @@ class Model(Configurable, nn.Module, ABC):
             x: What the batch holds, for a model that does not say so itself.
 
         Raises:
-            ValueError: If parts are about a variable that equals what is observed but is not the same object.
+            ValueError: If it can't be told whether parts are about what the batch holds or about something alike.
         """
-        declared, x = self.x is not None, self.x or x
-        observed = x if isinstance(x, Mapping) else {"x": x}
+        known = self.x if self.x is not None else x
+        variables = known if isinstance(known, Mapping) else {"x": known}
         parts = [part for part in self.own_parts() if part.variable is not None]
-        if not declared:
-            _refuse_likeness(parts, observed)
+        for name, values in batch.observed.items():
+            self._check_likeness(name, values, variables.get(name), parts)
         self.initialized.fill_(True)
         for part in parts:
-            for name, variable in observed.items():
-                values, mask = batch[name], batch.mask_of(name)
-                if part.variable is variable and values is not None:
+            for name, values in batch.observed.items():
+                if part.variable is variables.get(name):
+                    mask = batch.mask_of(name)
                     values = values.to(self.device, self.dtype)
                     part.initialize(
                         values if mask is None else values.where(mask.to(self.device), torch.nan), generator
                     )
+
+    def _check_likeness(self, name: str, values: Tensor, variable: Variable | None, parts: list[Part]) -> None:
+        """Parts that might be about this data, where none is about the very Variable, would silently not see it."""
+        if variable is not None and any(part.variable is variable for part in parts):
+            return
+        like = [
+            part
+            for part in parts
+            if part.variable is not None
+            and (part.variable.shape == values.shape[1:] if variable is None else part.variable == variable)
+        ]
+        if not like:
+            return
+        named = ", ".join(sorted({type(part).__name__ for part in like}))
+        message = (
+            f"{name}: {named} may be about this data or about something of its shape: parts are shown the data of the "
+            "very Variable that they were made with; make them with the data's (data.variable), and set self.x to it"
+        )
+        if self.x is None:
+            raise ValueError(message)
+        warnings.warn(message, stacklevel=3)
 
     @contextmanager
     def at_rest(self) -> Iterator[None]:
@@ -225,7 +249,7 @@ class Model(Configurable, nn.Module, ABC):
 
     @property
     def wants_data(self) -> bool:
-        """Whether some part is about a variable that is observed, and wants to look at data first."""
+        """Whether some part is about a variable, whose data it may want to look at first."""
         return any(part.variable is not None for part in self.own_parts())
 
     def own_parts(self) -> list[Part]:
@@ -252,20 +276,7 @@ class Model(Configurable, nn.Module, ABC):
         return trace
 
 
-def _refuse_likeness(parts: Iterable[Part], observed: Mapping[str, Variable | None]) -> None:
-    """Raise a ValueError if parts are about a variable that equals an observed one and no part is about the very one:
-    whether they are about the data or about something alike can't be told."""
-    for name, variable in observed.items():
-        if any(part.variable is variable for part in parts):
-            continue
-        if alike := sorted({type(part).__name__ for part in parts if part.variable == variable}):
-            raise ValueError(
-                f"{name}: {', '.join(alike)} is about a Variable that equals the data's but is another object; make "
-                "the parts with the one that the model is fitted to (data.variable), or set self.x in the model"
-            )
-
-
-def _batch(x: Data | None, context: Tensor | None) -> Batch:
+def _batch(x: Observed | Batch | None, context: Tensor | None) -> Batch:
     if not isinstance(x, Batch):
         return Batch(x=x, context=context)
     if context is not None and x.context is not None:

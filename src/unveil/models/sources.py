@@ -5,8 +5,8 @@ The same walk under another source is inference, sampling, reconstruction or sco
 =================== ============================================= =========================================
 source              a latent variable's value                     makes of the walk
 =================== ============================================= =========================================
-``Posterior``       drawn from q (from p where there is no q)     ELBO, importance sampling
-``Prior``           drawn from p                                  sampling, GSNN, naive Monte Carlo
+``FromPosterior``   drawn from q (from p where there is no q)     ELBO, importance sampling
+``FromPrior``       drawn from p                                  sampling, GSNN, naive Monte Carlo
 ``Given``           handed over                                   log p(x, z), decoding, replays
 ``Mode``            q's mode                                      a deterministic code
 ``Tempered``        drawn from p with its spread multiplied       sharper or wilder samples
@@ -102,7 +102,7 @@ class Source(ABC):
         return Taken(draw(distribution, shape, self.generator, pathwise=pathwise))
 
 
-class Posterior(Source):
+class FromPosterior(Source):
     """Latents from q.
 
     Args:
@@ -130,7 +130,7 @@ class Posterior(Source):
         return self._draw(distribution, sample_shape, pathwise=self.pathwise)
 
 
-class Prior(Source):
+class FromPrior(Source):
     """Latents from p, observations too where there are none.
 
     Args:
@@ -170,7 +170,7 @@ class Tempered(Source):
     @property
     def for_data(self) -> Source:
         """The prior: data is not tempered."""
-        return Prior(self.particles, self.generator)
+        return FromPrior(self.particles, self.generator)
 
     def take(self, distribution: Distribution, sample_shape: Sequence[int]) -> Taken:
         """A draw from the tempered distribution."""
@@ -261,7 +261,7 @@ class Given(Source):
         known = next((value.shape[0] for value in values.values()), 1)
         super().__init__(particles or known, otherwise.generator if otherwise else None)
         self.values, self.scores = dict(values), frozenset(scores)
-        self.otherwise = otherwise or Prior(self.particles)
+        self.otherwise = otherwise or FromPrior(self.particles)
         _refuse_weighted(self.otherwise)
         self.subsample = subsample
 
@@ -299,7 +299,7 @@ class PerVariable(Source):
         otherwise: The source of all other variables.
 
     Example:
-        Reconstruct from the upper of two levels: ``PerVariable({"z2": Posterior()}, otherwise=Prior())``.
+        Reconstruct from the upper of two levels: ``PerVariable({"z2": FromPosterior()}, otherwise=FromPrior())``.
     """
 
     def __init__(self, sources: Mapping[str, Source], otherwise: Source) -> None:
@@ -324,6 +324,12 @@ class PerVariable(Source):
     def take(self, distribution: Distribution, sample_shape: Sequence[int]) -> Taken:
         """Never asked: each variable has its own source."""
         raise NotImplementedError
+
+
+def _log_sum(log_p: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """log of the sum of exp over axes, which are kept; where nothing is possible, the gradient is 0 and no NaN."""
+    impossible = log_p.amax(axes, keepdim=True) == -torch.inf
+    return log_p.masked_fill(impossible, 0).logsumexp(axes, keepdim=True).masked_fill(impossible, -torch.inf)
 
 
 class Enumerate(Source):
@@ -366,7 +372,7 @@ class Enumerate(Source):
         above: Tensor | int = 0
         for depth, name in enumerate(names, start=1):
             below = tuple(range(depth, len(names)))
-            marginal = grid.logsumexp(below, keepdim=True) if below else grid
+            marginal = _log_sum(grid, below) if below else grid
             conditional = torch.where(marginal > -torch.inf, marginal - above, -torch.inf)  # -inf - -inf is no number
             log_q[name] = conditional.expand_as(grid).reshape(trace.shape)
             above = marginal

@@ -15,6 +15,14 @@ Bound = Literal["exact", "lower", "upper", "unbiased", "consistent", "relaxed"]
 """What a number is to the quantity that it stands for."""
 
 
+def combined(*bounds: Bound) -> Bound:
+    """What a sum is, if its terms are ``bounds``: of a lower and an upper bound nothing can be said."""
+    directions = {bound for bound in bounds if bound in ("lower", "upper", "relaxed")}
+    if directions:
+        return directions.pop() if len(directions) == 1 else "relaxed"
+    return next((bound for bound in ("consistent", "unbiased") if bound in bounds), "exact")
+
+
 class Term:
     """One variable of a model at its value: p(value | parents), and q(value | ...) if it was inferred.
 
@@ -63,6 +71,11 @@ class Term:
     def observed(self) -> bool:
         """Whether the value is data that was handed over, rather than latent or generated."""
         return self.data and self.q is None
+
+    @property
+    def generated(self) -> bool:
+        """Whether the value is of a data variable that was drawn from its own p, for lack of data: it costs nothing."""
+        return self.data and self.q is not None and self.q is self.p and self._log_q is None
 
     @cached_property
     def log_p(self) -> Tensor:
@@ -129,6 +142,6 @@ class Term:
         return torch.zeros(self.shape, dtype=dtype, device=like.device)
 
     def __repr__(self) -> str:
-        kind = "observed" if self.observed else "generated" if self.data else "latent"
+        kind = "observed" if self.observed else "generated" if self.generated else "latent"
         names = [type(d).__name__ for d in (self.p, self.q) if d is not None]
         return f"Term({self.name!r}, {kind}, {' | '.join(names)}, bound={self.bound!r})"

@@ -16,7 +16,7 @@ from operator import add
 import torch
 from torch import Tensor
 
-from unveil.models.term import Bound, Term
+from unveil.models.term import Bound, Term, combined
 
 
 class Trace:
@@ -62,13 +62,13 @@ class Trace:
 
     @property
     def latents(self) -> list[Term]:
-        """The terms of latent variables."""
-        return [term for term in self.terms if not term.data]
+        """The terms of latent variables, and of data variables that were inferred for lack of data."""
+        return [term for term in self.terms if not (term.observed or term.generated)]
 
     @property
     def generated(self) -> list[Term]:
-        """The terms of data variables that this pass had no data of, and drew instead."""
-        return [term for term in self.terms if term.data and not term.observed]
+        """The terms of data variables that this pass had no data of, and drew from their p."""
+        return [term for term in self.terms if term.generated]
 
     @property
     def observed(self) -> list[Term]:
@@ -89,12 +89,7 @@ class Trace:
     @property
     def bound(self) -> Bound:
         """What the sum of the log-densities is to its quantity; of a lower and an upper bound nothing is known."""
-        found: set[Bound] = {term.bound for term in self.terms} - {"exact"}
-        found |= {"unbiased" for term in self.terms if term.weight is not None}
-        directions = found & {"lower", "upper", "relaxed"}
-        if directions:
-            return directions.pop() if len(directions) == 1 else "relaxed"
-        return next(iter(found), "exact")
+        return combined(*(combined(term.bound, "exact" if term.weight is None else "unbiased") for term in self.terms))
 
     @property
     def log_joint(self) -> Tensor:

@@ -70,7 +70,7 @@ class _Layered(Net, ABC):
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """(..., \\*in_shape) -> (..., \\*out_shape)."""
         h = joined(flattened(x, self.in_shape), context)
-        rows = self.output(self.hidden(h.reshape(-1, h.shape[-1])))  # as one batch axis: an activation in place on a view copies
+        rows = self.output(self.hidden(h.reshape(-1, h.shape[-1])))  # in place on a view, an activation copies
         return rows.reshape(h.shape[:-1] + self.out_shape)
 
 

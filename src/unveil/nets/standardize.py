@@ -44,4 +44,5 @@ class Standardize(nn.Module):
 
 def mean_of(x: Tensor, axes: tuple[int, ...] = (0,), otherwise: float = 0.0) -> Tensor:
     """The mean over axes of what is there (NaN is missing), or ``otherwise`` where nothing is."""
-    return x.nanmean(axes).nan_to_num(otherwise)
+    mean = x.mean(axes)
+    return mean if mean.isfinite().all() else x.nanmean(axes).nan_to_num(otherwise)  # which is far slower

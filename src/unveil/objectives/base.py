@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from torch import Tensor
 
 from unveil.distributions import Generator
-from unveil.models import Posterior, Source, Trace
+from unveil.models import FromPosterior, Source, Trace
 from unveil.parts import Part
 
 
@@ -42,7 +42,7 @@ class Objective(Part, ABC):
     def sources(self, generator: Generator, *, pathwise: bool) -> tuple[Source, ...]:
         """The sources of the traces that :meth:`forward` takes, in order."""
         subsample = not self.function_of_log_w  # one level of a chain has no importance weight
-        return (Posterior(self.particles, generator, pathwise=pathwise, subsample=subsample),)
+        return (FromPosterior(self.particles, generator, pathwise=pathwise, subsample=subsample),)
 
     @abstractmethod
     def forward(self, *traces: Trace) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from unveil.distributions import Generator, kl_per_dim
-from unveil.models import Prior, Source, Trace
+from unveil.models import FromPrior, Source, Trace
 from unveil.models.term import Term
 from unveil.objectives.base import Objective
 from unveil.objectives.schedules import Schedule, schedule
@@ -151,7 +151,7 @@ class Hybrid(Objective):
 
     def sources(self, generator: Generator, *, pathwise: bool) -> tuple[Source, ...]:
         """A trace from q and one from the prior."""
-        prior = Prior(self.particles, generator, pathwise=pathwise)
+        prior = FromPrior(self.particles, generator, pathwise=pathwise)
         return (*super().sources(generator, pathwise=pathwise), prior)
 
     @property

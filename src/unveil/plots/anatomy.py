@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unveil.data import Split
 from unveil.distributions import draw
-from unveil.models import Model, Posterior, Prior, Source, Term
+from unveil.models import FromPosterior, FromPrior, Model, Source, Term
 from unveil.variables import Batch, Variable
 
 CHUNK = 250
@@ -51,7 +51,7 @@ def examine(model: Model, batch: Batch) -> Anatomy:
     few = cut(batch, 0, min(2, len(batch))).to(model.device)
     terms: list[Term] = []
     with model.at_rest():
-        model.run(few, Posterior(generator=seeded(model)), terms.append)
+        model.run(few, FromPosterior(generator=seeded(model)), terms.append)
     latents = [term for term in terms if not term.data]
     names = {term.name for term in latents}
     observed = [term for term in terms if term.observed and readable(term) and not inside(term.name, names)]
@@ -121,7 +121,7 @@ def generate(model: Model, batch: Batch, names: tuple[str, ...], particles: int,
         mean = None if draws else mean_of(term)
         return term.value if mean is None else mean
 
-    return collect(model, batch, Prior(particles, seeded(model)), keep)
+    return collect(model, batch, FromPrior(particles, seeded(model)), keep)
 
 
 def mean_of(term: Term) -> Tensor | None:

@@ -9,7 +9,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from unveil.models import Model, Posterior, Prior, Term
+from unveil.models import FromPosterior, FromPrior, Model, Term
 from unveil.plots.anatomy import (
     Anatomy,
     classes_of,
@@ -170,7 +170,7 @@ def means_and_data(model: Model, batch: Batch, name: str) -> tuple[Tensor, Tenso
         mean = drawn(term, generator) if mean is None else mean
         return None if mean is None or value is None else torch.stack([mean, value.to(mean.dtype)], dim=2)
 
-    means, data = collect(model, batch, Posterior(1, generator), keep)[name][0].unbind(1)
+    means, data = collect(model, batch, FromPosterior(1, generator), keep)[name][0].unbind(1)
     return means, data
 
 
@@ -183,7 +183,7 @@ def generated_image(model: Model, context: Tensor | None) -> tuple[str, tuple[in
     found: list[Term] = []
     batch = Batch(size=1) if context is None else Batch(context=context[:1].to(model.device))
     with model.at_rest():
-        model.run(batch, Prior(generator=seeded(model)), found.append)
+        model.run(batch, FromPrior(generator=seeded(model)), found.append)
     for term in found:
         if term.data and readable(term) and is_image(term) and term.name.partition("/")[0] not in model.latents:
             return term.name, shape_of(term), mean_of(term) is not None

@@ -16,7 +16,7 @@ from torch import distributions as td
 from unveil import distributions as ud
 from unveil.data import Split
 from unveil.evaluation.latents import ACTIVE
-from unveil.models import Mode, Model, Posterior, Source, Term
+from unveil.models import FromPosterior, Mode, Model, Source, Term
 from unveil.plots import style
 from unveil.plots.anatomy import classes_of, collect, examine, seeded, spread_rows, value_of
 from unveil.variables import Batch
@@ -79,7 +79,7 @@ def latent_space(
         raise ValueError("model: expected a latent variable with a posterior, got none")
     names = found.inferred[:MOST_PANELS]
     deterministic = bool(found.images or found.vectors)
-    codes = encode(model, batch, names, Mode() if deterministic else Posterior(generator=seeded(model)))
+    codes = encode(model, batch, names, Mode() if deterministic else FromPosterior(generator=seeded(model)))
     left_out = len(found.inferred) - len(names)
     note = "\n".join(filter(None, [note, f"{left_out} more latent variables are not shown" if left_out else ""]))
     chosen = None if labels is None or batch.index is None else labels[batch.index.to(labels.device)]
@@ -99,7 +99,7 @@ def encode(model: Model, batch: Batch, names: tuple[str, ...], source: Source) -
     try:
         values = collect(model, batch, source, keep)
     except NotImplementedError:  # torch's protocol: a distribution without a mode
-        values = collect(model, batch, Posterior(generator=seeded(model)), keep)
+        values = collect(model, batch, FromPosterior(generator=seeded(model)), keep)
     return [Codes(name, values[name][0].reshape(len(batch), -1).double().numpy(), levels[name]) for name in names]
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unveil.data import Split
-from unveil.models import Model, Posterior, Term
+from unveil.models import FromPosterior, Model, Term
 from unveil.plots import style
 from unveil.plots.anatomy import Anatomy, collect, described, examine, generate, seeded, spread_rows, value_of
 from unveil.variables import Batch
@@ -181,7 +181,7 @@ def observations(model: Model, batch: Batch, found: Anatomy) -> dict[str, Tensor
     def keep(term: Term) -> Tensor | None:
         return value_of(term) if term.name in found.vectors else None
 
-    return collect(model, batch, Posterior(generator=seeded(model)), keep)
+    return collect(model, batch, FromPosterior(generator=seeded(model)), keep)
 
 
 def clouds(model: Model, batch: Batch, found: Anatomy) -> int:

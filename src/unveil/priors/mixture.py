@@ -100,7 +100,7 @@ class VampPrior(Prior):
     def initialize(self, x: Tensor, generator: torch.Generator) -> None:
         """Start at training examples, missing entries at the mean; some come twice where there are fewer than K."""
         axes = (0,) if x.dim() == 2 else tuple(range(x.dim()))
-        x = torch.where(x.isnan(), mean_of(x), x)
+        x = torch.where(x.isnan(), mean_of(x, axes), x)
         low, high = x.amin(axes).expand_as(self.low), x.amax(axes).expand_as(self.high)
         self.low.copy_(low)
         self.high.copy_(high)

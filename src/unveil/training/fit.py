@@ -16,7 +16,7 @@ from unveil import data as datasets
 from unveil.config import describe
 from unveil.data import Data, Split
 from unveil.gradients import Gradient
-from unveil.models import Model, Posterior
+from unveil.models import FromPosterior, Model
 from unveil.models.checking import check_kind, check_values
 from unveil.models.saving import fill, read_tensors, save
 from unveil.objectives import BetaELBO, Objective, Schedule, WarmUp
@@ -128,14 +128,19 @@ def fit(
     accelerator = join_processes(find_device(settings.device))
     plan = settings.plan(len(data.train), accelerator)
     learner = Learner(model, objective or BetaELBO(WarmUp()), gradient, plan.dtype)
-    folder = None if out is None else Folder(out)
+    folder, resumed = None if out is None else Folder(out), False
     if folder is not None:
         describe(model)  # what can't be written down is refused before it is trained
+        accelerator.wait_for_everyone()  # until nobody is writing there any more
+        folder.refuse_taken(resume=resume, overwrite=overwrite)
         if resume and folder.finished:
             return finished_run(folder, model, data)
-        folder.claim(resume=resume, overwrite=overwrite)
+        resumed = resume and folder.resumable
+        accelerator.wait_for_everyone()  # until every process has seen the folder as it was
+        if accelerator.is_main_process:
+            folder.claim(resume=resume, overwrite=overwrite)
     state = begin(learner, plan, data, accelerator)
-    if folder is not None and resume and folder.resumable:
+    if folder is not None and resumed:
         state.load(folder.checkpoint)
     return carry_out(state, plan, data, accelerator, folder, progress=progress)
 
@@ -234,7 +239,7 @@ def calibrate(model: Model, train: Split, seed: int = 0) -> None:
     if wanting:
         generator = torch.Generator(model.device).manual_seed(seed)
         for batch in batches(train, generator):
-            trace = model.trace(batch, Posterior(generator=generator))
+            trace = model.trace(batch, FromPosterior(generator=generator))
             for part in wanting:
                 part.observe(trace)
         for part in wanting:

@@ -90,7 +90,7 @@ class Learner(nn.Module):
             warnings.warn(
                 "the model's parts have not looked at the data (scales of inputs, output biases); before the first "
                 "step call model.initialize(batch, generator), as uv.fit does",
-                stacklevel=4,
+                stacklevel=5,
             )
 
     @torch.no_grad()

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from unveil.data.holdout import ALIASES
 from unveil.data.messages import name_choices
-from unveil.data.sources.part import Array, Part, Source
+from unveil.data.sources.raw import Array, RawData, RawSplit
 from unveil.hints import did_you_mean
 
 ROLES = {
@@ -43,7 +43,7 @@ def as_array(value: Any, where: str = "data") -> Array:
         raise ValueError(f"{where}: expected rows of one shape, got ragged rows ({error}); pad or cut them") from error
 
 
-def as_part(value: Any, where: str = "data") -> Part:
+def as_part(value: Any, where: str = "data") -> RawSplit:
     """A part from x, or from a pair (x, y).
 
     Raises:
@@ -51,10 +51,10 @@ def as_part(value: Any, where: str = "data") -> Part:
         ValueError: Where rows are ragged.
     """
     if not isinstance(value, tuple):
-        return Part(as_array(value, where))
+        return RawSplit(as_array(value, where))
     if len(value) != 2:
         raise TypeError(f"{where}: expected a pair (x, y), got a tuple of {len(value)}; name the splits in a dict")
-    return Part(as_array(value[0], f"{where}, x"), as_array(value[1], f"{where}, y"))
+    return RawSplit(as_array(value[0], f"{where}, x"), as_array(value[1], f"{where}, y"))
 
 
 def check_context(context: str | None) -> None:
@@ -68,7 +68,7 @@ def check_context(context: str | None) -> None:
         raise ValueError(f"context: expected None or 'label' (y) for arrays, got {context!r}{hint}")
 
 
-def from_keys(name: str, keys: Iterable[str], get: Callable[[str], Array]) -> Source:
+def from_keys(name: str, keys: Iterable[str], get: Callable[[str], Array]) -> RawData:
     """A source from named arrays: splits (``train``, ``test``), roles (``x``, ``y``), or both (``x_train``).
 
     Args:
@@ -96,10 +96,10 @@ def from_keys(name: str, keys: Iterable[str], get: Callable[[str], Array]) -> So
         if "x" not in roles:
             raise ValueError(f"{where}: expected observations beside {roles['y']!r}, got {name_choices(keys)}")
 
-    def reader(roles: dict[str, str]) -> Callable[[], Part]:
-        return lambda: Part(get(roles["x"]), get(roles["y"]) if "y" in roles else None)
+    def reader(roles: dict[str, str]) -> Callable[[], RawSplit]:
+        return lambda: RawSplit(get(roles["x"]), get(roles["y"]) if "y" in roles else None)
 
-    return Source(name, {split: reader(roles) for split, roles in found.items()})
+    return RawData(name, {split: reader(roles) for split, roles in found.items()})
 
 
 def _understand(key: str) -> tuple[str | None, str]:

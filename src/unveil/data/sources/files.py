@@ -11,7 +11,7 @@ import numpy as np
 
 from unveil.data.messages import name_choices
 from unveil.data.sources.arrays import check_context, from_keys
-from unveil.data.sources.part import Array, Source
+from unveil.data.sources.raw import Array, RawData
 from unveil.data.sources.tables import from_datasets, require
 from unveil.hints import did_you_mean
 
@@ -20,7 +20,7 @@ DAMAGED = (ValueError, EOFError, OSError, MemoryError, KeyError, NotImplementedE
 NO_PICKLE = "pickled data is never opened, since opening it can run code; save plain arrays with numpy.savez"
 
 
-def from_file(path: Path, context: str | None) -> Source:
+def from_file(path: Path, context: str | None) -> RawData:
     """Read a file of data.
 
     Args:
@@ -45,7 +45,7 @@ def from_file(path: Path, context: str | None) -> Source:
     return reader(path, head, context)
 
 
-def _from_numpy(path: Path, head: bytes, context: str | None) -> Source:
+def _from_numpy(path: Path, head: bytes, context: str | None) -> RawData:
     """A source from an .npy or .npz file."""
     check_context(context)
     if not head.startswith(MAGIC):
@@ -79,7 +79,7 @@ def _damaged(path: Path, error: BaseException, place: str = "") -> ValueError:
     return ValueError(f"data: cannot read {str(path)!r}{place}: it is damaged or incomplete ({cause}); save it again")
 
 
-def _from_csv(path: Path, head: bytes, context: str | None) -> Source:
+def _from_csv(path: Path, head: bytes, context: str | None) -> RawData:
     """A source from a table of comma-separated values, with or without a line of column names."""
     datasets, csv = require("datasets"), require("pyarrow.csv")
     try:
@@ -95,7 +95,7 @@ def _from_csv(path: Path, head: bytes, context: str | None) -> Source:
     return from_datasets(path.stem, {"data": datasets.Dataset(table)}, context, notes)
 
 
-def _from_parquet(path: Path, head: bytes, context: str | None) -> Source:
+def _from_parquet(path: Path, head: bytes, context: str | None) -> RawData:
     """A source from one Parquet file."""
     datasets, parquet = require("datasets"), require("pyarrow.parquet")
     try:
@@ -121,7 +121,7 @@ def _is_number(text: str) -> bool:
     return True
 
 
-READERS: dict[str, Callable[[Path, bytes, str | None], Source]] = {
+READERS: dict[str, Callable[[Path, bytes, str | None], RawData]] = {
     ".npz": _from_numpy,
     ".npy": _from_numpy,
     ".csv": _from_csv,

@@ -8,7 +8,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from unveil.data.sources.part import Source
+from unveil.data.sources.raw import RawData
 from unveil.data.sources.tables import from_datasets, require
 from unveil.hints import did_you_mean
 
@@ -16,7 +16,7 @@ HUB_NAME = re.compile(r"[\w.-]{1,96}(/[\w.-]{1,96})?")
 WAIT_SECONDS = 5.0
 
 
-def from_folder(path: Path, context: str | None) -> Source:
+def from_folder(path: Path, context: str | None) -> RawData:
     """Read a folder in the hub's layout (Parquet, CSV, images ...), or one written by ``save_to_disk``.
 
     Raises:
@@ -32,7 +32,7 @@ def from_folder(path: Path, context: str | None) -> Source:
     return from_object(path.resolve().name, found, context)
 
 
-def from_hub(name: str, context: str | None) -> Source:
+def from_hub(name: str, context: str | None) -> RawData:
     """Read a data set by its name on the hub.
 
     Raises:
@@ -71,7 +71,7 @@ def reachable(address: str) -> bool:
         return False
 
 
-def from_object(name: str, found: Any, context: str | None) -> Source:
+def from_object(name: str, found: Any, context: str | None) -> RawData:
     """A source from a ``datasets.Dataset`` or ``DatasetDict``.
 
     Raises:

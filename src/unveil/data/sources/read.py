@@ -14,14 +14,14 @@ from torch import Tensor
 from unveil.data.sources.arrays import as_array, as_part, check_context, from_keys
 from unveil.data.sources.files import READERS, from_file, missing
 from unveil.data.sources.hub import from_folder, from_hub, from_object, is_object
-from unveil.data.sources.part import Part, Source
+from unveil.data.sources.raw import RawData, RawSplit
 from unveil.data.sources.tables import from_datasets, require
 
 DIGITS = "digits"
 ACCEPTED = "a path, 'digits', a hub name, an array, a tensor, a pair (x, y), a dict of splits or a datasets.Dataset"
 
 
-def read(source: Any = None, context: str | None = None) -> Source:
+def read(source: Any = None, context: str | None = None) -> RawData:
     """Read any source into named parts.
 
     Args:
@@ -41,22 +41,22 @@ def read(source: Any = None, context: str | None = None) -> Source:
         return _from_tables(source, context)
     check_context(context)
     if source is None or isinstance(source, str):
-        return Source(DIGITS, {"data": _digits})
+        return RawData(DIGITS, {"data": _digits})
     if isinstance(source, Mapping):
         return _from_mapping(source)
     if isinstance(source, np.ndarray | Tensor | list | tuple):
         name = "tensor" if isinstance(source, Tensor) else "array"
-        return Source(name, {"data": partial(as_part, source)})
+        return RawData(name, {"data": partial(as_part, source)})
     raise TypeError(f"data: expected {ACCEPTED}, got {type(source).__name__}; convert it to an array first")
 
 
-def _digits() -> Part:
+def _digits() -> RawSplit:
     """scikit-learn's 1,797 digits: 8 x 8 pixels, 17 grey levels."""
     digits = require("sklearn.datasets").load_digits()
-    return Part(digits.images.astype(np.uint8), digits.target, tuple("0123456789"))
+    return RawSplit(digits.images.astype(np.uint8), digits.target, tuple("0123456789"))
 
 
-def _from_text(source: str | os.PathLike[str], context: str | None) -> Source:
+def _from_text(source: str | os.PathLike[str], context: str | None) -> RawData:
     """A source from a path, or from a name on the hub where the text is no path."""
     text = os.fspath(source)
     if not text:
@@ -83,7 +83,7 @@ def _looks_local(text: str, path: Path) -> bool:
     )
 
 
-def _from_tables(source: Mapping[str, Any], context: str | None) -> Source:
+def _from_tables(source: Mapping[str, Any], context: str | None) -> RawData:
     """A source from a dict of ``datasets.Dataset``."""
     table = require("datasets").Dataset
     odd = [name for name, value in source.items() if not isinstance(value, table)]
@@ -92,10 +92,10 @@ def _from_tables(source: Mapping[str, Any], context: str | None) -> Source:
     return from_datasets("dataset", source, context)
 
 
-def _from_mapping(source: Mapping[str, Any]) -> Source:
+def _from_mapping(source: Mapping[str, Any]) -> RawData:
     """A source from a dict: split names with x or (x, y) each, or names such as those in an .npz file."""
     if any(isinstance(value, tuple) for value in source.values()):
         readers = {str(name): partial(as_part, value, f"data ({name!r})") for name, value in source.items()}
-        return Source("arrays", readers)
+        return RawData("arrays", readers)
     named = {str(name): value for name, value in source.items()}
     return from_keys("arrays", named, lambda key: as_array(named[key], f"data ({key!r})"))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unveil.data.messages import name_choices
-from unveil.data.sources.part import Array, Part, Source
+from unveil.data.sources.raw import Array, RawData, RawSplit
 from unveil.hints import did_you_mean
 
 if TYPE_CHECKING:
@@ -34,7 +34,9 @@ def require(module: str) -> ModuleType:
         raise ModuleNotFoundError(f"data: this source needs {package}; run: pip install {package}") from error
 
 
-def from_datasets(name: str, tables: Mapping[str, Dataset], context: str | None, notes: tuple[str, ...] = ()) -> Source:
+def from_datasets(
+    name: str, tables: Mapping[str, Dataset], context: str | None, notes: tuple[str, ...] = ()
+) -> RawData:
     """A source from one table a part.
 
     Args:
@@ -57,11 +59,11 @@ def from_datasets(name: str, tables: Mapping[str, Dataset], context: str | None,
     if label is not None and context is None:
         notes += (f"column {label!r} holds labels and is no part of x; context={label!r} conditions on it",)
 
-    def reader(part: str, table: Dataset) -> Callable[[], Part]:
+    def reader(part: str, table: Dataset) -> Callable[[], RawSplit]:
         where = f"data ({name}, {part!r})" if len(tables) > 1 else f"data ({name})"
         return lambda: read_table(table, label, where, with_labels=context is not None)
 
-    return Source(name, {part: reader(part, table) for part, table in tables.items()}, notes)
+    return RawData(name, {part: reader(part, table) for part, table in tables.items()}, notes)
 
 
 def find_label(table: Dataset, context: str | None) -> str | None:
@@ -84,7 +86,7 @@ def find_label(table: Dataset, context: str | None) -> str | None:
     return found[0] if found else None
 
 
-def read_table(table: Dataset, label: str | None, where: str, *, with_labels: bool) -> Part:
+def read_table(table: Dataset, label: str | None, where: str, *, with_labels: bool) -> RawSplit:
     """A part from a table: its image column, its array column, or all its columns of numbers.
 
     Raises:
@@ -102,8 +104,8 @@ def read_table(table: Dataset, label: str | None, where: str, *, with_labels: bo
     if len(images) > 1:
         raise ValueError(f"{where}: expected one column of images, got {name_choices(images)}; drop all but one")
     if images:
-        return Part(_decode(table, images[0], where), y, classes, decoded=True)
-    return Part(_numbers(table, [name for name in table.column_names if name != label], where), y, classes)
+        return RawSplit(_decode(table, images[0], where), y, classes, decoded=True)
+    return RawSplit(_numbers(table, [name for name in table.column_names if name != label], where), y, classes)
 
 
 def _of_type(table: Dataset, kind: str) -> list[str]:

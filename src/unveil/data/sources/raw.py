@@ -17,7 +17,7 @@ CHANNELS = (1, 2, 3, 4)
 
 
 @dataclass(frozen=True)
-class Part:
+class RawSplit:
     """One part (train, test, ...) of a source, as it was given.
 
     Args:
@@ -34,7 +34,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Source:
+class RawData:
     """A source's parts by name, each read when it is asked for.
 
     Args:
@@ -44,14 +44,14 @@ class Source:
     """
 
     name: str
-    parts: Mapping[str, Callable[[], Part]]
+    parts: Mapping[str, Callable[[], RawSplit]]
     notes: tuple[str, ...] = ()
 
     def where(self, part: str) -> str:
         """How messages call a part, e.g. ``"data (mnist, 'test')"``."""
         return f"data ({self.name}, {part!r})" if len(self.parts) > 1 else f"data ({self.name})"
 
-    def read(self, part: str) -> Part:
+    def read(self, part: str) -> RawSplit:
         """Read and check a part: x is (N, \\*shape), finite numbers, images as (N, channels, height, width).
 
         Raises:
@@ -62,7 +62,7 @@ class Source:
         check_numbers(raw.x, where)
         if raw.y is not None and len(raw.y) != len(raw.x):
             raise ValueError(f"{where}: expected one label a row, got {len(raw.x):,} rows and {len(raw.y):,} labels")
-        return Part(arrange(raw.x), raw.y, raw.classes, raw.decoded)
+        return RawSplit(arrange(raw.x), raw.y, raw.classes, raw.decoded)
 
 
 def check_numbers(array: Array, where: str) -> None:
