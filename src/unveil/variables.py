@@ -70,7 +70,7 @@ class Batch:
 
     Raises:
         ValueError: If the fields differ in their number of examples, or a mask does not fit its variable.
-        TypeError: If a mask is not boolean.
+        TypeError: If a field is no tensor, or a mask is not boolean.
     """
 
     x: Observed | None = None
@@ -87,6 +87,9 @@ class Batch:
 
     def _measure(self) -> None:
         """Find the size that the fields agree in."""
+        for name, field in (*_named("x", self.x).items(), *_named("context", self.context).items()):
+            if not isinstance(field, Tensor):
+                raise TypeError(f"{name}: expected a tensor, got {type(field).__name__}; use torch.as_tensor(...)")
         sizes = {name: len(tensor) for name, tensor in {**_named("x", self.x), **_named("index", self.index)}.items()}
         rows = 1 if self.context is None else len(self.context)
         size = next(iter(sizes.values()), rows)

@@ -87,3 +87,24 @@ def test_a_model_with_a_context_needs_data_with_one(unveil, fit):
         "--context: expected 3, binary, which the model was made for, got none"
         in unveil("evaluate run --data tiny.npz").err
     )
+
+
+def test_data_that_has_changed_since_is_refused(fit, unveil):
+    fit("--data real.npy --model.encoder MLP --out run")
+    x = np.load("real.npy")
+    np.save("real.npy", x[10:])
+    result = unveil("evaluate run --particles 2")
+    assert result.status == 2
+    assert "--data: the data of run is no longer what it was fitted to" in result.err
+    assert unveil("evaluate run --particles 2 --data real.npy").status == 0
+
+
+def test_a_run_that_was_cut_short_says_how_to_go_on(fit, unveil):
+    fit("--out run")
+    Path("run/model.safetensors").unlink()
+    assert "unveil fit --config run/config.yaml --resume goes on with it" in unveil("evaluate run").err
+
+
+def test_a_limit_is_said(fit, unveil):
+    fit("--out run")
+    assert "4 of the 6 test rows" in unveil("evaluate run --particles 2 --limit 4").out

@@ -189,3 +189,20 @@ def test_the_data_of_the_registry_is_of_its_variables_kind():
         rows = data(x, 50)
         if x.levels is not None:
             assert set(rows.unique().tolist()) == set(range(x.levels)), name
+
+
+@EVERY
+def test_what_is_handed_over_at_the_prompt_is_checked(name):
+    made = model(name)
+    examples = batch(made)
+    x, context = examples["x"], examples.context
+    with pytest.raises(ValueError, match=r"x: expected \(examples"):
+        made.trace(x[0], context=None if context is None else context[:1])
+    with pytest.raises(TypeError, match="x: expected a tensor, got ndarray"):
+        made.trace(x.numpy())
+    with pytest.raises(ValueError, match="x: expected"):
+        made.trace(x / 7 if made.x.levels else x * torch.nan, context=context)
+    with pytest.raises(ValueError, match=r"context: (expected none|the model is conditioned on)"):
+        made.trace(x, context=torch.zeros(6, CONTEXT) if context is None else None)
+    with pytest.raises(ValueError, match="size: expected at least 1, got 0"):
+        made.sample(0, context=context)

@@ -250,3 +250,8 @@ class OneHot(Model):
     def walk(self, visit: Visit, batch: Batch) -> None:
         z = visit("z", p=lambda: OneHotCategorical(torch.zeros(COMPONENTS)))
         visit("x", p=lambda: self.likelihood(z), value=batch["x"])
+
+
+def test_another_number_of_values_than_the_variable_has_is_refused(model, x):
+    with pytest.raises(ValueError, match="levels: expected 3 for 'z', as its distribution has, got 2"):
+        model.trace(x, Enumerate({"z": 2}))

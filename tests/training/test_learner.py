@@ -86,3 +86,42 @@ def test_free_bits_price_the_batchs_mean_rate(model, x):
     torch.testing.assert_close(loss, trace.distortion[0] + rates)
     loss = -FreeBits(nats + 0.001, per_dimension=False)(trace)
     torch.testing.assert_close(loss, trace.distortion[0] + nats + 0.001)
+
+
+class Careless(uv.VAE):
+    """A walk that forgets its data, or that some of it is missing."""
+
+    def __init__(self, *arguments, declares=False, **settings):
+        super().__init__(*arguments, **settings)
+        self.declares = declares
+
+    def walk(self, visit, batch):
+        z = visit("z", p=self.prior, q=lambda: self.posterior(batch["x"]))
+        declared = {"value": batch["x"]} if self.declares else {}
+        visit("x", p=lambda: self.likelihood(z), **declared)
+
+
+def test_data_that_no_term_scores_is_refused(x):
+    model = Careless(Variable((6,)), latent_dim=2)
+    with pytest.raises(ValueError, match="walk: x was handed over, and no variable of the walk takes it"):
+        uv.fit(model, x, progress=False)
+    with pytest.raises(ValueError, match="walk: x was handed over"):
+        uv.evaluate(model, x, progress=False)
+
+
+def test_a_mask_that_no_term_takes_is_refused(x):
+    model, batch = Careless(X, latent_dim=2, declares=True), Batch(x, mask=torch.rand(40, 6) < 0.8)
+    with pytest.raises(ValueError, match="mask: entries are marked as missing, and no variable"):
+        uv.fit(model, batch, progress=False)
+    with pytest.raises(ValueError, match="mask: entries are marked as missing, and no variable"):
+        uv.evaluate(model, batch, progress=False)
+
+
+def test_the_first_batchs_values_are_looked_at(model, x):
+    with pytest.raises(ValueError, match="x: expected levels from 0 to 1, got values from 0 to 3"):
+        Learner(model)(Batch(3 * x))
+
+
+def test_a_class_is_no_objective(model):
+    with pytest.raises(TypeError, match="objective: expected an object of a class of Objective, got <class"):
+        Learner(model, FreeBits)

@@ -43,7 +43,7 @@ def evaluate(words: list[str]) -> int:
     options = resolved.options(EvaluateOptions)
     at_least_one(particles=options.particles, limit=options.limit)
     with redirect_stdout(sys.stderr):  # whatever else is printed, standard output holds the result alone
-        evaluation, heading = judged(options, resolved.config)
+        evaluation, heading = judged(options, resolved.config, own="data" not in line)
     print(json.dumps(evaluation.to_dict(), indent=2) if options.json else f"{heading}\n\n{evaluation}")
     return 0
 
@@ -59,8 +59,8 @@ def with_the_runs_data(line: Layer) -> Layer:
     return merge(own, line)
 
 
-def judged(options: EvaluateOptions, config: dict[str, object]) -> tuple[Evaluation, str]:
-    """The evaluation, and what was evaluated."""
+def judged(options: EvaluateOptions, config: dict[str, object], *, own: bool) -> tuple[Evaluation, str]:
+    """The evaluation, and what was evaluated; ``own`` for the data that the run was fitted to."""
     from unveil.models.checking import check_kind
 
     with user_errors(config):
@@ -69,15 +69,38 @@ def judged(options: EvaluateOptions, config: dict[str, object]) -> tuple[Evaluat
             raise UsageError(f"--data: expected the data to judge by, since there is no {CONFIG} beside {options.run}")
         data = options.load()
         check_kind(model, data.variable, data.context)
+        if own:
+            refuse_changed(Path(options.run), data)
         name = options.split or judging_split(data)
         split = data.split(name)
     evaluation = judge(model, split, options)
     told = [
         block("Data", [in_flags(note, config) for note in data.describe()]),
         block("Model", described_model(model)),
-        block("On", [f"the {len(split):,} {name} rows"]),
+        block("On", [rows_judged(len(split), name, options.limit)]),
     ]
     return evaluation, "\n".join(told)
+
+
+def rows_judged(rows: int, name: str, limit: int | None) -> str:
+    """The rows that judge, in words."""
+    return f"the {rows:,} {name} rows" if limit is None or limit >= rows else f"{limit:,} of the {rows:,} {name} rows"
+
+
+def refuse_changed(run: Path, data: Data) -> None:
+    """Refuse data that is not what the run was fitted to any more: its test rows might have been trained on.
+
+    Raises:
+        UsageError: Saying what to do.
+    """
+    from unveil.training.folder import Folder
+
+    fitted_to = Folder(run if run.is_dir() else run.parent).fitted_to
+    if fitted_to.get("train", (now := data.train.fingerprint())) != now:
+        raise UsageError(
+            f"--data: the data of {run} is no longer what it was fitted to, so its held-out rows may have been trained "
+            "on; restore it, or name unseen data by --data"
+        )
 
 
 def judging_split(data: Data) -> str:

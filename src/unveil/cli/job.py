@@ -130,7 +130,8 @@ def make_model(options: FitOptions, data: Data) -> Model:
     if not isinstance(data.variable, Variable):
         raise TypeError("data: expected one observed variable, whose shape and support are known")
     torch.manual_seed(options.seed)
-    model = options.model(data.variable, data.context)
+    arguments = (data.variable,) if data.context is None else (data.variable, data.context)
+    model = options.model(*arguments)
     describe(model)  # raises a TypeError now, rather than when the fitted model is saved
     return model
 

@@ -34,6 +34,7 @@ def loaded(run: str, device: str | None, *, trust: bool) -> Model:
         UsageError: If there is nothing there.
         ValueError: If the file is damaged, or the device is not here.
     """
+    from unveil.cli.configuration import CONFIG
     from unveil.models import load
     from unveil.models.saving import WEIGHTS
     from unveil.training.settings import find_device
@@ -44,6 +45,8 @@ def loaded(run: str, device: str | None, *, trust: bool) -> Model:
         hint = near(path.name, beside) or "; it is not there"
         raise UsageError(f"RUN: expected the folder of a run or a .safetensors file, got {run!r}{hint}")
     if path.is_dir() and not (path / WEIGHTS).is_file():
-        raise UsageError(f"RUN: expected the folder of a run, got {run!r}, which holds no {WEIGHTS}")
+        again = f"; it was cut short: unveil fit --config {path / CONFIG} --resume goes on with it"
+        hint = again if (path / "checkpoint").is_dir() else ""
+        raise UsageError(f"RUN: expected the folder of a finished run, got {run!r}, which holds no {WEIGHTS}{hint}")
     place = find_device(device)
     return load(path, trust=trust).to(place)

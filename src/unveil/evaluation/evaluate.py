@@ -17,6 +17,7 @@ from unveil.evaluation.streaming import Stream, Streaming, entries_of_a_draw, se
 from unveil.evaluation.surgery import Surgery, surgery
 from unveil.evaluation.words import cap_sentence, collapse_sentence, is_at_cap
 from unveil.models import FromPosterior, Model, Trace
+from unveil.models.checking import check_scored
 from unveil.models.term import combined
 from unveil.models.visit import FlatDensityError
 from unveil.progress import Show
@@ -85,6 +86,7 @@ def evaluate(
     index = chosen(len(examples), limit)
     with model.at_rest(), shown(progress) as show:
         probe = _probe(model, examples, seed)
+        check_scored([probe], examples.rows(torch.arange(1)))
         entries = entries_of_a_draw(probe, examples.features)
         streaming = Streaming(index, particles, entries, seed, chunk, show)
         sampled = from_posterior(model, examples, streaming, uses_of(probe))
@@ -204,6 +206,11 @@ def _notes(
         yield "p(z | c) depends on the context: the marginal KL is E[log q(z) - log p(z | c)], which may be negative"
     if information is not None and residual is not None and _unbalanced(residual, information):
         yield f"the balance is off by {residual.value:.3g} nats, more than its error explains: too few draws"
+    found, naive = estimates.get("log_likelihood"), estimates.get("log_likelihood_prior")
+    if found is not None and naive is not None and sampled.nature.inferred:
+        errors = math.hypot(found.monte_carlo_error, naive.monte_carlo_error)
+        if naive.value - found.value > 3 * errors + 1e-3:
+            yield "naive Monte Carlo finds more likelihood than importance sampling: q proposes worse than the prior"
     for passed, name in ((sampled, "importance sampling"), (prior, "naive Monte Carlo")):
         few = _few(passed)
         if few:

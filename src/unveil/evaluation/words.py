@@ -7,7 +7,7 @@ import math
 from unveil.evaluation.estimate import Estimate
 
 NEGLIGIBLE = 0.05
-"""Nats that carry nothing."""
+"""Nats that carry nothing; less than these for each unit are little."""
 
 
 def is_at_cap(mutual_information: Estimate, rows: int) -> bool:
@@ -60,8 +60,9 @@ def collapse_sentence(
     if mutual_information.value - 2 * mutual_information.monte_carlo_error < NEGLIGIBLE:
         return f"it can't be told whether z tells about x: the mutual information is {mutual_information}"
     most = "at most " if mutual_information.bound == "upper" else ""
+    so = "nearly collapsed" if mutual_information.value < NEGLIGIBLE * units else "no collapse"
     return (
-        f"no collapse: z tells {most}{mutual_information.value:.2f} nats about which example it is of; "
+        f"{so}: z tells {most}{mutual_information.value:.2f} nats about which example it is of; "
         f"{active} of {units} units are active"
     )
 

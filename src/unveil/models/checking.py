@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from unveil.distributions import Masked
 from unveil.variables import Batch, Variable
 
 if TYPE_CHECKING:
     from unveil.models.model import Model
+    from unveil.models.trace import Trace
 
 
 def check_kind(model: Model, x: Variable | Mapping[str, Variable] | None, context: Variable | None) -> None:
@@ -38,8 +40,37 @@ def check_kind(model: Model, x: Variable | Mapping[str, Variable] | None, contex
         )
 
 
+def check_shapes(model: Model, batch: Batch) -> None:
+    """Refuse data that has not the shape which the model says; costs next to nothing.
+
+    Args:
+        model: Says what it observes and is conditioned on, or does not.
+        batch: Some examples, or none where data is to be generated.
+
+    Raises:
+        ValueError: That names the field, what was expected and what came.
+    """
+    for name, variable in _variables(model).items():
+        values = batch[name]
+        if values is not None:
+            _check_shape(name, values, variable)
+    if model.context is not None:
+        if batch.context is None:
+            raise ValueError(
+                f"context: the model is conditioned on {model.context}, got None; hand over context=..., or a "
+                "Batch(x=..., context=...)"
+            )
+        _check_shape("context", batch.context, model.context)
+    elif batch.context is not None and model.x is not None:
+        raise ValueError(
+            f"context: expected none, since the model is conditioned on nothing, got {tuple(batch.context.shape[1:])} "
+            "numbers for each example; load the data without a context, or make the model with one "
+            "(context=data.context)"
+        )
+
+
 def check_values(model: Model, batch: Batch) -> None:
-    """Refuse data that the model is not a model of.
+    """Refuse data that the model is not a model of, looking at every value.
 
     Args:
         model: Says what it observes, or does not.
@@ -48,26 +79,54 @@ def check_values(model: Model, batch: Batch) -> None:
     Raises:
         ValueError: That names the field, what was expected and what came.
     """
-    expected = model.x if isinstance(model.x, Mapping) else {"x": model.x}
-    if model.x is not None and all(batch[name] is None for name in expected):
+    expected = _variables(model)
+    if expected and all(batch[name] is None for name in expected):
         raise ValueError(f"{', '.join(expected)}: expected data to judge the model by, got none")
+    check_shapes(model, batch)
     for name, variable in expected.items():
-        observed = batch[name]
-        if variable is not None and observed is not None:
-            _check_variable(name, observed, variable, batch.mask_of(name))
-    if model.context is not None:
-        if batch.context is None:
-            raise ValueError(
-                f"context: the model is conditioned on {model.context}, got None; hand over Batch(x=..., context=...)"
-            )
-        _check_variable("context", batch.context, model.context, None)
+        values, mask = batch[name], batch.mask_of(name)
+        if values is not None:
+            _check_support(name, values if mask is None else values[mask], variable)
+    if model.context is not None and batch.context is not None:
+        _check_support("context", batch.context, model.context)
 
 
-def _check_variable(name: str, tensor: Tensor, expected: Variable, mask: Tensor | None) -> None:
-    shape = tuple(tensor.shape[1:])
-    if shape != expected.shape:
-        raise ValueError(f"{name}: expected (examples, *{expected.shape}), got shape {tuple(tensor.shape)}")
-    seen = tensor if mask is None else tensor[mask]
+def check_scored(traces: Sequence[Trace], batch: Batch) -> None:
+    """Refuse a walk that does not score its data, or scores entries that are missing.
+
+    Args:
+        traces: What came of the walk.
+        batch: What was walked over.
+
+    Raises:
+        ValueError: That says what the walk should do.
+    """
+    observed = [term for trace in traces for term in trace.observed if term.value is not None]
+    if batch.observed and not observed:
+        names = ", ".join(batch.observed)
+        raise ValueError(
+            f"walk: {names} was handed over, and no variable of the walk takes it as its value; declare the data, "
+            f'visit("x", ..., value=batch["{next(iter(batch.observed))}"])'
+        )
+    if batch.mask is not None and not any(isinstance(term.p, Masked) for term in observed if term.p is not None):
+        raise ValueError(
+            "mask: entries are marked as missing, and no variable of the walk leaves them out; hand the mask over, "
+            'visit("x", ..., value=batch["x"], mask=batch.mask_of("x"))'
+        )
+
+
+def _variables(model: Model) -> Mapping[str, Variable]:
+    if model.x is None:
+        return {}
+    return model.x if isinstance(model.x, Mapping) else {"x": model.x}
+
+
+def _check_shape(name: str, values: Tensor, expected: Variable) -> None:
+    if values.shape[1:] != expected.shape:
+        raise ValueError(f"{name}: expected (examples, *{expected.shape}), got shape {tuple(values.shape)}")
+
+
+def _check_support(name: str, seen: Tensor, expected: Variable) -> None:
     if seen.is_floating_point() and not seen.isfinite().all():
         raise ValueError(f"{name}: expected finite numbers, got NaN or infinity; mark missing entries by a mask")
     if expected.levels is not None and seen.numel():

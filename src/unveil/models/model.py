@@ -16,7 +16,7 @@ from torch.distributions import Distribution
 
 from unveil.config import Configurable
 from unveil.distributions import Generator
-from unveil.models.checking import check_values
+from unveil.models.checking import check_shapes, check_values
 from unveil.models.sources import FromPosterior, FromPrior, Given, Mode, Source, Tempered
 from unveil.models.term import Term
 from unveil.models.trace import Trace
@@ -93,9 +93,13 @@ class Model(Configurable, nn.Module, ABC):
             x: Observed | Batch, (B, \\*shape), or a whole :class:`~unveil.variables.Batch`.
             source: What decides the latent values; one posterior draw each by default.
             context: What is conditioned on, (B, features).
+
+        Raises:
+            ValueError: If x or the context is not what the model says that it observes. A tensor's values are looked
+                at; those of a Batch, which loops hand over, are not.
         """
         source = source or FromPosterior()
-        batch = _batch(x, context)
+        batch = self._batch(x, context)
         terms: list[Term] = []
         auxiliary = self.run(batch, source, terms.append)
         trace = Trace(terms, (source.particles, len(batch)), auxiliary=auxiliary, scored=source.scores)
@@ -123,6 +127,8 @@ class Model(Configurable, nn.Module, ABC):
         Returns:
             (size, \\*shape), or (size, B, \\*shape) with a context.
         """
+        if size < 1:
+            raise ValueError(f"size: expected at least 1, got {size}")
         particles, batch = (1, Batch(size=size)) if context is None else (size, Batch(context=context))
         tempered = None if temperature is None else Tempered(temperature, particles, generator)
         trace = self.trace(batch, tempered or FromPrior(particles, generator))
@@ -176,9 +182,7 @@ class Model(Configurable, nn.Module, ABC):
                 what the model observes.
         """
         given = Given({name: value.unsqueeze(0) for name, value in self._by_name(z).items()})
-        batch = _batch(x, context)
-        check_values(self, batch)
-        trace = self._replay(batch, given)
+        trace = self._replay(self._batch(x, context), given)
         drawn = [term for term in (*trace.latents, *trace.generated) if term.q is not None]
         if missing := [term.name for term in drawn if term.name not in given.values]:
             raise ValueError(f"x, z: expected a value for every variable, got none for {', '.join(missing)}")
@@ -265,6 +269,19 @@ class Model(Configurable, nn.Module, ABC):
             pending.extend(module.children())
         return found
 
+    def _batch(self, x: Observed | Batch | None, context: Tensor | None) -> Batch:
+        """What is handed over, as a batch, checked."""
+        if isinstance(x, Batch):
+            if context is not None and x.context is not None:
+                raise ValueError("context: expected one, got the batch's own and another")
+            batch = x if context is None else replace(x, context=context)
+            check_shapes(self, batch)
+            return batch
+        batch = Batch(x=x, context=context)
+        check = check_shapes if x is None else check_values
+        check(self, batch)
+        return batch
+
     def _by_name(self, z: Observed) -> dict[str, Tensor]:
         return dict(z) if isinstance(z, Mapping) else {self.latents[0]: z}
 
@@ -274,14 +291,6 @@ class Model(Configurable, nn.Module, ABC):
         if unknown := sorted(set(given.values) - set(known)):
             raise ValueError(f"z: no latent variable {', '.join(unknown)}; expected some of {', '.join(known)}")
         return trace
-
-
-def _batch(x: Observed | Batch | None, context: Tensor | None) -> Batch:
-    if not isinstance(x, Batch):
-        return Batch(x=x, context=context)
-    if context is not None and x.context is not None:
-        raise ValueError("context: expected one, got the batch's own and another")
-    return x if context is None else replace(x, context=context)
 
 
 def _unwrap(values: Mapping[str, Any]) -> Any:

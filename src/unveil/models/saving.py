@@ -77,6 +77,16 @@ def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], header: Mappi
         save_file(own, part, metadata=text)
 
 
+def read_header(path: str | Path) -> dict[str, Any]:
+    """The header of a file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is damaged.
+    """
+    return _read(path, tensors=False)[1]
+
+
 def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors and the header of a file.
 
@@ -84,11 +94,15 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         FileNotFoundError: If there is no such file.
         ValueError: If the file is damaged.
     """
+    return _read(path, tensors=True)
+
+
+def _read(path: str | Path, *, tensors: bool) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: no such file")
     try:
         with safe_open(path, framework="pt") as file:
             header = {name: json.loads(text) for name, text in (file.metadata() or {}).items()}
-            return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118
+            return {name: file.get_tensor(name) for name in (file.keys() if tensors else ())}, header
     except (SafetensorError, json.JSONDecodeError, OSError) as error:
         raise ValueError(f"{path}: is damaged or not in the safetensors format ({error})") from error

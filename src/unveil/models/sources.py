@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from unveil.distributions import Coded, Generator, OneHotCategorical, draw, tempered
+from unveil.distributions import Categorical, Coded, Generator, OneHotCategorical, draw, tempered
 from unveil.models.term import Bound
 from unveil.models.trace import Trace
 
@@ -326,6 +326,13 @@ class PerVariable(Source):
         raise NotImplementedError
 
 
+def _levels(distribution: Distribution | None) -> int | None:
+    """The number of values of one categorical variable, where the distribution says."""
+    if isinstance(distribution, OneHotCategorical):
+        return distribution.event_shape[-1]
+    return distribution.levels if isinstance(distribution, Categorical) and not distribution.event_shape else None
+
+
 def _log_sum(log_p: Tensor, axes: tuple[int, ...]) -> Tensor:
     """log of the sum of exp over axes, which are kept; where nothing is possible, the gradient is 0 and no NaN."""
     impossible = log_p.amax(axes, keepdim=True) == -torch.inf
@@ -365,6 +372,10 @@ class Enumerate(Source):
 
     def finish(self, trace: Trace) -> Trace:
         """The trace with the exact posterior as q and as the particles' weights."""
+        for name, levels in self.levels.items():
+            known = _levels(trace[name].p)
+            if known is not None and known != levels:
+                raise ValueError(f"levels: expected {known} for {name!r}, as its distribution has, got {levels}")
         log_joint = trace.log_joint.log_softmax(0)
         grid = log_joint.reshape(*self.levels.values(), -1)
         names = list(self.levels)

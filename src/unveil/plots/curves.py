@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
@@ -37,8 +36,9 @@ def training_curve(metrics: Sequence[Mapping[str, Any]], *, title: str = "Traini
     epochs = column(metrics, "epoch")
     left = style.axes(figure, (0.85, top, 3.7, 3.5), "Objective and bound, nats per example")
     _curve(left, epochs, column(metrics, "objective"), style.ORANGE, "training objective")
-    _curve(left, epochs, column(metrics, "validation"), style.BLUE, "validation bound")
-    _mark_best(left, epochs, column(metrics, "validation"))
+    validation = column(metrics, "validation")
+    _curve(left, epochs, validation, style.BLUE, "validation bound")
+    _mark_best(left, epochs, validation)
     _focus(left, column(metrics, "objective"), column(metrics, "validation"))
     if left.lines:
         style.legend(left, loc="lower right")
@@ -69,16 +69,13 @@ def _curve(ax: Axes, epochs: Array, values: Array, colour: str, label: str) -> N
 
 
 def _mark_best(ax: Axes, epochs: Array, validation: Array) -> None:
-    """The epoch whose weights are kept."""
+    """Mark the epoch whose weights are kept; the legend, which is in nobody's way, says which it is."""
     if not np.isfinite(validation).any():
         return
     best = int(np.nanargmax(validation))
-    ax.plot(epochs[best], validation[best], "o", color=style.BLUE, markersize=7, zorder=4, clip_on=False)
-    ax.annotate(
-        f"best {validation[best]:.2f}, epoch {epochs[best]:.0f}", (epochs[best], validation[best]), (0, 9),
-        textcoords="offset points", ha="right" if best > len(epochs) / 2 else "left", fontsize=style.SMALL,
-        color=style.BLUE, path_effects=[withStroke(linewidth=3, foreground="white")],
-    )  # fmt: skip
+    label = f"best {validation[best]:.2f}, epoch {epochs[best]:.0f}"
+    place = (epochs[best], validation[best])
+    ax.plot(*place, "o", color=style.BLUE, markersize=7, zorder=4, clip_on=False, label=label)
 
 
 def _focus(ax: Axes, *columns: Array) -> None:

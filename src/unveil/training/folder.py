@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from unveil.files import write_text
-from unveil.models.saving import WEIGHTS, read_tensors
+from unveil.models.saving import WEIGHTS, read_header
 
 Record = dict[str, Any]
 """One line of metrics."""
@@ -46,7 +46,12 @@ class Folder:
         """Whether the run has come to its end."""
         if not (self.resumable and self.weights.is_file()):
             return False
-        return bool(read_tensors(self.checkpoint)[1].get("counters", {}).get("finished"))
+        return bool(read_header(self.checkpoint).get("counters", {}).get("finished"))
+
+    @property
+    def fitted_to(self) -> dict[str, str]:
+        """The fingerprints of the splits that the run was fitted to, by name; empty where there is no checkpoint."""
+        return read_header(self.checkpoint).get("settings", {}).get("data", {}) if self.resumable else {}
 
     def refuse_taken(self, *, resume: bool, overwrite: bool) -> None:
         """Refuse a folder that holds something, unless it is clear what shall become of that.

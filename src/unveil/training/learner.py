@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from unveil.distributions import Generator
 from unveil.gradients import Gradient, Pathwise, Step
-from unveil.models import Model
+from unveil.models import Model, Trace
+from unveil.models.checking import check_scored, check_values
 from unveil.nets import Net
 from unveil.objectives import ELBO, Objective
 from unveil.parts import Part, Progress, parts_of
@@ -33,6 +34,7 @@ class Learner(nn.Module):
         precision: The floating-point type of matrix products and convolutions; the rest stays as the parameters are.
 
     Raises:
+        TypeError: If a part is none, such as a class in the place of an object.
         ValueError: If the gradient estimator is wrong for the objective.
 
     Example:
@@ -52,20 +54,24 @@ class Learner(nn.Module):
         precision: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
+        _require("model", model, Model)
+        _require("objective", objective, Objective)
+        _require("gradient", gradient, Gradient)
         self.model = model
         self.objective = objective or ELBO()
         self.gradient = gradient or Pathwise()
         self.gradient.check(self.objective)
         self.precision = precision
-        self._warned = False
+        self._begun = False
         self.monitored = torch.zeros(len(MONITORED))
         self.observers = [part for part in parts_of(self) if type(part).observe is not Part.observe]
         self.followers = [part for part in parts_of(self) if type(part).after_step is not Part.after_step]
 
     def forward(self, batch: Batch, generator: Generator = None) -> Tensor:
         """The surrogate loss of each example, (B,); its mean is what a loop descends."""
-        self._warn_once()
         step = self.step(batch, generator)
+        if not self._begun:
+            self._begin(batch, step.traces)
         self._look(step.value.detach(), step.traces)
         return step.loss
 
@@ -82,11 +88,12 @@ class Learner(nn.Module):
             if isinstance(module, Net):
                 module.compile()
 
-    def _warn_once(self) -> None:
-        if self._warned or not self.training:
-            return
-        self._warned = True
-        if not self.model.initialized and self.model.wants_data:
+    def _begin(self, batch: Batch, traces: tuple[Trace, ...]) -> None:
+        """Look at the first batch more closely than at those that follow."""
+        self._begun = self.training
+        check_values(self.model, batch)
+        check_scored(traces, batch)
+        if self.training and self.model.wants_data and not self.model.initialized:
             warnings.warn(
                 "the model's parts have not looked at the data (scales of inputs, output biases); before the first "
                 "step call model.initialize(batch, generator), as uv.fit does",
@@ -108,3 +115,8 @@ class Learner(nn.Module):
         """Let every part follow the progress of training."""
         for part in self.followers:
             part.after_step(progress)
+
+
+def _require(name: str, part: object, kind: type) -> None:
+    if part is not None and not isinstance(part, kind):
+        raise TypeError(f"{name}: expected an object of a class of {kind.__name__}, got {part!r}")

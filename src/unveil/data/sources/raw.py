@@ -86,7 +86,10 @@ def check_numbers(array: Array, where: str) -> None:
         finite = np.isfinite(array).reshape(len(array), -1).all(axis=1)
         if not finite.all():
             rows = name_rows(np.flatnonzero(~finite).tolist())
-            raise ValueError(f"{where}: expected finite numbers, got NaN or infinity in {rows}; drop or impute them")
+            raise ValueError(
+                f"{where}: expected finite numbers, got NaN or infinity in {rows}; drop or impute "
+                "them, or in Python mark them as missing: uv.Batch(x, mask=...)"
+            )
 
 
 def arrange(x: Array) -> Array:
