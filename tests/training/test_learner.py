@@ -101,8 +101,8 @@ class Careless(uv.VAE):
         visit("x", p=lambda: self.likelihood(z), **declared)
 
 
-def test_data_that_no_term_scores_is_refused(x):
-    model = Careless(Variable((6,)), latent_dim=2)
+def test_data_that_no_term_scores_is_refused():
+    model, x = Careless(Variable((6,)), latent_dim=2), torch.randn(40, 6)
     with pytest.raises(ValueError, match="walk: x was handed over, and no variable of the walk takes it"):
         uv.fit(model, x, progress=False)
     with pytest.raises(ValueError, match="walk: x was handed over"):
