@@ -12,6 +12,7 @@ from torch import nn
 
 import unveil as uv
 from unveil.distributions import Normal
+from unveil.training.fit import leave_processes
 
 
 class Regression(uv.Model):
@@ -33,8 +34,9 @@ def fitted(folder: str, batch_size: int) -> uv.Run:
     context = torch.randn(101, 3)
     data = uv.data.load((context @ torch.randn(3, 2), context), context="label", validation="none", test="none")
     model = Regression(data.variable, data.context)
-    return uv.fit(model, data, epochs=3, batch_size=batch_size, lr=0.01, out=folder, progress=False)
+    return uv.fit(model, data, epochs=3, batch_size=batch_size, lr=0.01, out=folder, overwrite=True, progress=False)
 
 
 if __name__ == "__main__":
     fitted(sys.argv[1], int(sys.argv[2]))
+    leave_processes()

@@ -27,6 +27,7 @@ def fit(words: list[str]) -> int:
     """
     job = make_job(read(words, FitOptions))
     from unveil.training import fit as train
+    from unveil.training.fit import leave_processes
 
     options, folder = job.options, job.folder.path
     if job.finished:
@@ -40,7 +41,7 @@ def fit(words: list[str]) -> int:
             job.model, job.data, objective=options.objective, gradient=options.gradient, out=folder,
             resume=options.resume, **vars(options.settings()),
         )  # fmt: skip
-    job.accelerator.end_training()  # from here on the main process works alone
+    leave_processes()  # from here on the main process works alone
     if not run.finished:
         say(f"\nInterrupted and saved. To go on:\n  unveil fit --config {folder / CONFIG} --resume")
         return INTERRUPTED

@@ -67,8 +67,9 @@ def save_all(run: Run, evaluation: Evaluation | None, folder: str | Path) -> lis
 
 def pictures(run: Run, evaluation: Evaluation | None) -> dict[str, Picture]:
     """Every picture by name: what draws it, or why it can't be drawn."""
-    model, data, note = run.model, run.data, worth(evaluation)
+    model, data = run.model, run.data
     (few_name, few), (many_name, many) = judging(data), plenty(data)
+    note = worth(evaluation, few_name)
     examples = spread_rows(few, ROWS)
     found = examine(model, examples)
     title = f"{type(model).__name__} on {data.name}"
@@ -121,12 +122,13 @@ def rates_of(found: Anatomy, evaluation: Evaluation | None, title: str) -> Pictu
     return partial(rates, evaluation, title=title)
 
 
-def worth(evaluation: Evaluation | None) -> str:
-    """The bound as the evaluation prints it."""
+def worth(evaluation: Evaluation | None, split: str) -> str:
+    """The bound as the evaluation prints it, and on which rows it was found."""
     if evaluation is None:
         return ""
     name = "log p(x)" if evaluation.elbo.bound == "exact" else "ELBO"
-    return f"{name} {evaluation.elbo}".replace("+-", "±")
+    rows = f"{evaluation.examples:,} {split} rows"
+    return f"{name} {evaluation.elbo}, {rows}".replace("+-", "±")
 
 
 def judging(data: Data) -> tuple[str, Split]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 
 from unveil import data as datasets
 from unveil.config import describe
@@ -149,6 +150,16 @@ def join_processes(device: torch.device) -> Accelerator:
     """This process alone, or as one of those that a launcher (accelerate, torchrun) started."""
     launched = int(os.environ.get("WORLD_SIZE", "1")) > 1
     return Accelerator(cpu=launched and device.type == "cpu")
+
+
+def leave_processes() -> None:
+    """The end of working together: from here on each process is alone.
+
+    What talks to the other processes is let go first. Its threads would go on beside a process that ends, and now and
+    then abort it.
+    """
+    gc.collect()
+    PartialState().destroy_process_group()
 
 
 def begin(learner: Learner, plan: Plan, data: Data, accelerator: Accelerator) -> State:
