@@ -41,7 +41,7 @@ def training_curve(metrics: Sequence[Mapping[str, Any]], *, title: str = "Traini
     _mark_best(left, epochs, validation)
     _focus(left, column(metrics, "objective"), column(metrics, "validation"))
     if left.lines:
-        style.legend(left, loc="lower right")
+        style.legend(left, loc="best")
     for place, name in enumerate(("distortion", "rate")):
         ax = style.axes(figure, (5.35, top + 1.95 * place, 2.35, 1.55), f"{name.capitalize()}, nats per example")
         _curve(ax, epochs, column(metrics, name), style.ORANGE, name)

@@ -127,8 +127,7 @@ def worth(evaluation: Evaluation | None, split: str) -> str:
     if evaluation is None:
         return ""
     name = "log p(x)" if evaluation.elbo.bound == "exact" else "ELBO"
-    rows = f"{evaluation.examples:,} {split} rows"
-    return f"{name} {evaluation.elbo}, {rows}".replace("+-", "±")
+    return f"{split.capitalize()} {name} {evaluation.elbo}".replace("+-", "±")
 
 
 def judging(data: Data) -> tuple[str, Split]:
