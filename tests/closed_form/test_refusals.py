@@ -16,10 +16,10 @@ from tests.closed_form.linear_gaussian import LinearGaussian
 from tests.systems.diffusion import Diffusion, Optimal
 from unveil.distributions import Normal, OneHotCategorical
 from unveil.gradients import DReG, Gradient, Pathwise, RelaxedPathwise, StickingTheLanding
-from unveil.models import FromPosterior, Given, Model, Relaxed, Trace, Visit
+from unveil.models import VAE, FromPosterior, Given, Model, Relaxed, Trace, Visit
 from unveil.models.term import Bound
 from unveil.objectives import ELBO, IWAE, BetaELBO, FreeBits, Hybrid, Objective
-from unveil.variables import Batch
+from unveil.variables import Batch, Variable
 
 
 class Bounded(Model):
@@ -155,3 +155,41 @@ def test_senseless_pair_is_refused_by_name_before_and_in_a_step(estimator, objec
         estimator.check(objective)
     with pytest.raises(ValueError, match=f"gradient: .*{type(objective).__name__}.*; use "):
         estimator(LinearGaussian(), objective, Batch(torch.randn(4, 3)), generator)
+
+
+class Sloppy(Model):
+    """A walk with the distributions that a test gives it."""
+
+    def __init__(self, p, q=None):
+        super().__init__()
+        self.p, self.q = p, q
+
+    def walk(self, visit, batch):
+        z = visit("z", p=self.p, q=self.q)
+        visit("x", p=lambda: Normal(z, torch.ones(3)), value=batch["x"])
+
+
+def test_a_distribution_in_the_place_of_a_function_is_refused():
+    with pytest.raises(TypeError, match="z: p: expected a function, p=lambda"):
+        Sloppy(Normal(torch.zeros(3), torch.ones(3))).trace(torch.zeros(4, 3))
+
+
+def test_event_axes_that_are_not_declared_are_refused():
+    undeclared = torch.distributions.Normal(torch.zeros(4, 3), 1.0)
+    with pytest.raises(ValueError, match=r"here \(2, 4\), got \(4, 3\); declare the event axes"):
+        Sloppy(lambda: Normal(torch.zeros(3), torch.ones(3)), lambda: undeclared).trace(
+            torch.zeros(4, 3), FromPosterior(2)
+        )
+
+
+@pytest.mark.parametrize("name", ["prior", "likelihood", "posterior", "encoder", "decoder"])
+def test_an_object_in_the_place_of_a_factory_is_refused(name):
+    with pytest.raises(
+        TypeError, match=f"{name}: expected a class, or functools.partial of one.*got an object of type Linear"
+    ):
+        VAE(Variable((3,)), **{name: torch.nn.Linear(2, 3)})
+
+
+def test_a_shape_is_no_variable():
+    with pytest.raises(TypeError, match=r"x: expected a Variable.*got \(3,\)"):
+        VAE((3,))

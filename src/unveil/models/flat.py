@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from functools import partial
 
+from torch import nn
+
 from unveil.likelihoods import LikelihoodFactory, default_likelihood
 from unveil.models.model import Model
 from unveil.models.visit import Visit
@@ -52,6 +54,7 @@ class VAE(Model):
         decoder: NetFactory | None = None,
     ) -> None:
         super().__init__()
+        _require_factories(x, prior=prior, likelihood=likelihood, posterior=posterior, encoder=encoder, decoder=decoder)
         self.x, self.context = x, context
         features = context.features if context else 0
         self.prior = prior(latent_dim, features, x)
@@ -137,6 +140,18 @@ def default_encoder(x: Variable) -> NetFactory:
 def default_decoder(x: Variable) -> NetFactory:
     """The mirror image of :func:`default_encoder`."""
     return partial(ConvDecoder, channels=(64, 64, 32)) if x.is_image and x.features > LARGE else MLP
+
+
+def _require_factories(x: Variable, **factories: object) -> None:
+    """Raise a TypeError if x is no Variable, or if a part is handed over in the place of what makes it."""
+    if not isinstance(x, Variable):
+        raise TypeError(f"x: expected a Variable, which says the shape and the levels (data.variable), got {x!r}")
+    for name, factory in factories.items():
+        if factory is not None and (isinstance(factory, nn.Module) or not callable(factory)):
+            raise TypeError(
+                f"{name}: expected a class, or functools.partial of one, which the model calls with its sizes, "
+                f"got an object of type {type(factory).__name__}"
+            )
 
 
 def _required(context: Variable | None, model: str) -> None:

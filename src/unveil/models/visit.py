@@ -147,6 +147,9 @@ class Visit:
         if name in self.visited:
             raise ValueError(f"{self.scope + name}: visited twice in one walk; give each variable a name of its own")
         self.visited.add(name)
+        for key, made in (("p", p), ("q", q)):
+            if made is not None and not callable(made):
+                raise TypeError(f"{self.scope + name}: {key}: expected a function, {key}=lambda: ..., got {made!r}")
         declared = value is not _LATENT
         weight = None if weight is None else torch.as_tensor(weight)
         variable = _Variable(self.scope + name, p, q, declared and self.data, mask, weight, bound)
@@ -301,11 +304,12 @@ class Visit:
 
     def _sample_shape(self, distribution: Distribution) -> tuple[int, ...]:
         """The axes that a distribution of batch shape (), (B,) or (K, B) lacks."""
-        missing = 2 - len(distribution.batch_shape)
-        if missing < 0:
+        batch_shape = distribution.batch_shape
+        missing = 2 - len(batch_shape)
+        if missing < 0 or any(n not in (1, m) for n, m in zip(batch_shape, self.shape[missing:], strict=True)):
             raise ValueError(
-                f"batch_shape: expected at most (particles, examples), got {tuple(distribution.batch_shape)}; did the "
-                "distribution declare its event axes?"
+                f"batch_shape: expected (), (examples,) or (particles, examples), here {self.shape}, got "
+                f"{tuple(batch_shape)}; declare the event axes (torch.distributions.Independent, or event_dims)"
             )
         return self.shape[:missing]
 
