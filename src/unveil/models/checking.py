@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -92,7 +93,7 @@ def check_values(model: Model, batch: Batch) -> None:
 
 
 def check_scored(traces: Sequence[Trace], batch: Batch) -> None:
-    """Refuse a walk that does not score its data, or scores entries that are missing.
+    """Refuse a walk that does not score its data; warn of one that seems to score entries that are missing.
 
     Args:
         traces: What came of the walk.
@@ -109,9 +110,10 @@ def check_scored(traces: Sequence[Trace], batch: Batch) -> None:
             f'visit("x", ..., value=batch["{next(iter(batch.observed))}"])'
         )
     if batch.mask is not None and not any(isinstance(term.p, Masked) for term in observed if term.p is not None):
-        raise ValueError(
-            "mask: entries are marked as missing, and no variable of the walk leaves them out; hand the mask over, "
-            'visit("x", ..., value=batch["x"], mask=batch.mask_of("x"))'
+        warnings.warn(
+            "mask: entries are marked as missing, and no variable of the walk is told; unless a distribution of yours "
+            'knows, hand the mask over: visit("x", ..., value=batch["x"], mask=batch.mask_of("x"))',
+            stacklevel=3,
         )
 
 

@@ -66,9 +66,9 @@ class Monitor:
 
 
 def _bounds(record: Record) -> str:
-    found = [f"train {-record['distortion'] - record['rate']:.2f}"]
+    found = [f"train ELBO {-record['distortion'] - record['rate']:.2f}"]
     if "validation" in record:
-        found.append(f"validation {record['validation']:.2f}")
+        found.append(f"validation bound {record['validation']:.2f}")
     return ", ".join(found) + " nats"
 
 
