@@ -174,3 +174,17 @@ def test_a_file_can_not_grant_trust(unveil):
     result = unveil("fit --config theirs.yaml --out run")
     assert result.status == 2
     assert "command line only" in result.err
+
+
+def test_missing_cells_of_a_table_are_marginalised_where_asked_for(unveil):
+    rows = ["1.5,,3", "0.5,2.25,", "2.5,1.5,1"] * 20
+    Path("table.csv").write_text("\n".join(["a,b,c", *rows]))
+    words = "fit --data table.csv --epochs 1 --particles 2 --out run --device cpu"
+    refused = unveil(words)
+    assert refused.status == 2
+    assert "--missing mask" in refused.err
+    result = unveil(f"{words} --missing mask")
+    assert result.status == 0, result.err
+    assert "entries of the training part are missing" in result.out
+    assert Path("run/plots/marginals.png").is_file()
+    assert unveil("evaluate run --particles 2").status == 0

@@ -47,6 +47,7 @@ class DataOptions:
         test: Test rows, likewise.
         binarize: Make grey values binary: threshold, fixed_test or redrawn_test.
         context: What to condition on: label, or the name of a column.
+        missing: What NaN is (an empty cell of a table): refuse for a mistake, mask to marginalise it.
         split_seed: Decides which rows are held out, where none are given.
     """
 
@@ -55,6 +56,7 @@ class DataOptions:
     test: int | float | str | None = None
     binarize: str | None = None
     context: str | None = None
+    missing: str = "refuse"
     split_seed: int = 0
 
     def load(self) -> Data:
@@ -67,6 +69,7 @@ class DataOptions:
             test=self.test,
             binarize=self.binarize,
             context=self.context,
+            missing=self.missing,
             seed=self.split_seed,
         )
 

@@ -26,6 +26,7 @@ def load(
     test: Choice = None,
     binarize: str | None = None,
     context: str | None = None,
+    missing: str = "refuse",
     seed: int = 0,
 ) -> Data:
     """Load a data set from any source, in memory.
@@ -49,6 +50,8 @@ def load(
         binarize: ``None``, ``"threshold"``, ``"fixed_test"`` or ``"redrawn_test"`` (see :mod:`unveil.data.binarize`).
         context: What to condition on: ``"label"``, or the name of a table's column. Labels become one-hot vectors,
             vectors of real numbers stay as they are.
+        missing: What NaN is: ``"refuse"`` for a mistake, ``"mask"`` for an entry that is missing and shall be
+            marginalised.
         seed: The seed that draws the rows held out.
 
     Returns:
@@ -69,16 +72,18 @@ def load(
         return _as_it_is(source, validation=validation, test=test, binarize=binarize, context=context)
     check_convention(binarize)
     _check_seed(seed)
+    _check_missing(missing, binarize)
     origin = read(source, context)
     plan = plan_splits(list(origin.parts), validation, test)
-    parts = {name: origin.read(name) for name in plan.parts}
+    parts = {name: origin.read(name, mark_missing=missing == "mask") for name in plan.parts}
     train = parts[plan.train]
+    gaps = _gaps(train, origin.where(plan.train))
     support = find_support(train.x, decoded=train.decoded)
     encoding = None if context is None else find_encoding(train, origin.where(plan.train))
     rows = divide(len(train.x), plan, seed)
     stored = {name: _store(origin, name, part, train, support, encoding) for name, part in parts.items()}
     splits = _assemble(stored, plan, rows)
-    notes = [_what(origin, train, support), _who(origin, plan, splits, seed), *origin.notes]
+    notes = [_what(origin, train, support), _who(origin, plan, splits, seed), *gaps, *origin.notes]
     notes += [f"context: {encoding}"] if encoding else _unused_labels(train)
     variable = as_variable(train.x, support)
     if binarize is not None:
@@ -110,6 +115,25 @@ def _check_seed(seed: int) -> None:
         raise ValueError(f"seed: expected a whole number of at least 0, got {seed!r}")
 
 
+def _check_missing(missing: str, binarize: str | None) -> None:
+    """Refuse what is no way to treat missing entries."""
+    if missing not in ("refuse", "mask"):
+        raise ValueError(f"missing: expected 'refuse' or 'mask', got {missing!r}")
+    if missing == "mask" and binarize is not None:
+        raise ValueError("missing: expected 'refuse' where grey values are binarized, got 'mask'")
+
+
+def _gaps(train: RawSplit, where: str) -> list[str]:
+    """The sentence on missing entries, where there are any."""
+    if train.missing is None:
+        return []
+    empty = np.flatnonzero(train.missing.reshape(len(train.x), -1).all(axis=0)).tolist()
+    if empty:
+        raise ValueError(f"{where}: expected an observed number in every column, got none in {empty[:5]}; drop them")
+    count, total = int(train.missing.sum()), train.missing.size
+    return [f"{count:,} of {total:,} entries of the training part are missing ({count / total:.1%}); marginalised"]
+
+
 def _store(
     origin: RawData, name: str, part: RawSplit, train: RawSplit, support: Support, encoding: OneHot | AsGiven | None
 ) -> Batch:
@@ -123,11 +147,12 @@ def _store(
     if part is not train:
         check_support(part.x, support, where)
     x = support.store(part.x, where)
+    mask = None if part.missing is None else torch.from_numpy(~part.missing)
     if encoding is None:
-        return Batch(x=x)
+        return Batch(x=x, mask=mask)
     if part.y is None:
         raise ValueError(f"{where}: expected labels to condition on as in the training part, got none")
-    return Batch(x=x, context=encoding.encode(part.y, where))
+    return Batch(x=x, context=encoding.encode(part.y, where), mask=mask)
 
 
 def _assemble(stored: dict[str, Batch], plan: SplitPlan, rows: dict[str, NDArray[np.int64]]) -> dict[str, Split]:

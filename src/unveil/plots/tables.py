@@ -7,6 +7,7 @@ from math import ceil, prod
 from typing import Any
 
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unveil.data import Split
+from unveil.distributions import Masked
 from unveil.models import FromPosterior, Model, Term
 from unveil.plots import style
 from unveil.plots.anatomy import Anatomy, collect, described, examine, generate, seeded, spread_rows, value_of
@@ -176,10 +178,13 @@ def compare(
 
 
 def observations(model: Model, batch: Batch, found: Anatomy) -> dict[str, Tensor]:
-    """The observed variables that are no images, (1, B, \\*shape) each."""
+    """The observed variables that are no images, (1, B, \\*shape) each, NaN where entries are missing."""
 
     def keep(term: Term) -> Tensor | None:
-        return value_of(term) if term.name in found.vectors else None
+        value = value_of(term) if term.name in found.vectors else None
+        if value is None or not isinstance(term.p, Masked):
+            return value
+        return value.double().where(term.p.mask, torch.nan)
 
     return collect(model, batch, FromPosterior(generator=seeded(model)), keep)
 
@@ -233,9 +238,9 @@ def _histograms(ax: Axes, feature: Feature) -> None:
     filled: dict[str, Any] = {"histtype": "stepfilled", "color": style.FAINT}
     line: dict[str, Any] = {"histtype": "step", "color": style.ORANGE, "linewidth": 1.6}
     for values, options in ((feature.data, filled), (feature.samples, line)):
-        density = np.full(len(values), 1 / (len(values) * (bins[1] - bins[0])))
-        finite = np.isfinite(values)
-        ax.hist(values[finite], bins=list(bins), weights=density[finite], **options)
+        finite = values[np.isfinite(values)]
+        density = np.full(len(finite), 1 / (max(len(finite), 1) * (bins[1] - bins[0])))
+        ax.hist(finite, bins=list(bins), weights=density, **options)
     ax.set_xlim(*feature.limits)
     ax.set_yticks([])
     ax.spines["left"].set_visible(False)

@@ -25,12 +25,14 @@ class RawSplit:
         y: Labels, (N,), or what else may be conditioned on, (N, features); ``None`` where there is nothing.
         classes: The names of the classes that integer labels number, where the source knows them.
         decoded: Whether x was decoded from image files.
+        missing: Where entries of x are missing, shaped like it; ``None`` where none is.
     """
 
     x: Array
     y: Array | None = None
     classes: tuple[str, ...] | None = None
     decoded: bool = False
+    missing: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
@@ -51,18 +53,38 @@ class RawData:
         """How messages call a part, e.g. ``"data (mnist, 'test')"``."""
         return f"data ({self.name}, {part!r})" if len(self.parts) > 1 else f"data ({self.name})"
 
-    def read(self, part: str) -> RawSplit:
+    def read(self, part: str, *, mark_missing: bool = False) -> RawSplit:
         """Read and check a part: x is (N, \\*shape), finite numbers, images as (N, channels, height, width).
+
+        Args:
+            part: Its name.
+            mark_missing: Whether NaN is an entry that is missing, rather than a mistake.
 
         Raises:
             ValueError: Where it is empty, ragged, not finite, or where x and y differ in length.
             TypeError: Where it does not hold numbers.
         """
         raw, where = self.parts[part](), self.where(part)
-        check_numbers(raw.x, where)
+        x, missing = fill_gaps(raw.x) if mark_missing else (raw.x, None)
+        check_numbers(x, where)
         if raw.y is not None and len(raw.y) != len(raw.x):
             raise ValueError(f"{where}: expected one label a row, got {len(raw.x):,} rows and {len(raw.y):,} labels")
-        return RawSplit(arrange(raw.x), raw.y, raw.classes, raw.decoded)
+        return RawSplit(arrange(x), raw.y, raw.classes, raw.decoded, None if missing is None else arrange(missing))
+
+
+def fill_gaps(x: Array) -> tuple[Array, NDArray[np.bool_] | None]:
+    """Each NaN replaced by a number that its column has elsewhere, so that the kind of numbers stays what it is.
+
+    Returns:
+        The array, and where it was filled; ``None`` where it was not.
+    """
+    gaps = np.isnan(x) if x.dtype.kind == "f" and x.ndim else np.zeros(0, bool)
+    if not gaps.any() or gaps.all():
+        return x, None
+    rows, holes = x.reshape(len(x), -1), gaps.reshape(len(x), -1)
+    filler = rows[holes.argmin(axis=0), np.arange(rows.shape[1])]
+    filler = np.where(np.isnan(filler), rows[~holes][0], filler)
+    return np.where(holes, filler, rows).astype(x.dtype).reshape(x.shape), gaps
 
 
 def check_numbers(array: Array, where: str) -> None:
@@ -88,7 +110,7 @@ def check_numbers(array: Array, where: str) -> None:
             rows = name_rows(np.flatnonzero(~finite).tolist())
             raise ValueError(
                 f"{where}: expected finite numbers, got NaN or infinity in {rows}; drop or impute "
-                "them, or in Python mark them as missing: uv.Batch(x, mask=...)"
+                "them, or have NaN marginalised with missing='mask'"
             )
 
 
