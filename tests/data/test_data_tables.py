@@ -128,3 +128,12 @@ def test_a_package_that_is_not_installed_is_one_clear_sentence(monkeypatch, modu
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ModuleNotFoundError, match=f"^data: this source needs {package}; run: pip install {package}$"):
         tables.require(module)
+
+
+def test_columns_keep_their_names_and_every_part_has_the_same():
+    train = datasets.Dataset.from_dict({name: [0.5, 1.25, 3.5] * 10 for name in "abc"})
+    assert load(train).columns == ("a", "b", "c")
+    assert load(train, context="b").columns == ("a", "c")
+    turned = train.select_columns(["c", "b", "a"])
+    with pytest.raises(ValueError, match=r"expected the columns \('a', 'b', 'c'\).*, got \('c', 'b', 'a'\)"):
+        load(datasets.DatasetDict(train=train, test=turned))

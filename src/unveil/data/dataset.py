@@ -28,6 +28,7 @@ class Data:
         validation: The rows that decide when to stop; ``None`` where there are none.
         test: The rows that judge; ``None`` where there are none.
         notes: What was decided on loading, and why, one sentence each.
+        columns: What the entries of a row are called, where they come from a table whose columns have names.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Data:
     validation: Split | None = None
     test: Split | None = None
     notes: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
 
     @property
     def splits(self) -> dict[str, Split]:

@@ -98,6 +98,7 @@ def load(
         validation=splits.get("validation"),
         test=splits.get("test"),
         notes=tuple(notes),
+        columns=train.columns or (),
     )
 
 
@@ -143,6 +144,10 @@ def _store(
         raise ValueError(
             f"{where}: expected rows of shape {train.x.shape[1:]} as in the training part, got {part.x.shape[1:]}; "
             "resize them, or choose another part"
+        )
+    if part.columns != train.columns:
+        raise ValueError(
+            f"{where}: expected the columns {train.columns} as in the training part, in this order, got {part.columns}"
         )
     if part is not train:
         check_support(part.x, support, where)

@@ -77,10 +77,11 @@ def pictures(run: Run, evaluation: Evaluation | None) -> dict[str, Picture]:
     return {
         "reconstructions_and_samples": without_images(found)
         or partial(reconstructions_and_samples, model, examples, title=f"{title}, {few_name} rows", note=note),
-        "marginals": without_tables(found) or partial(marginals, model, many, title=compared, note=note),
+        "marginals": without_tables(found)
+        or partial(marginals, model, many, names=data.columns, title=compared, note=note),
         "pairs": without_tables(found)
         or ("" if clouds(model, examples, found) > 1 else "fewer than two features are numbers of many levels")
-        or partial(pairs, model, many, title=compared, note=note),
+        or partial(pairs, model, many, names=data.columns, title=compared, note=note),
         "latents": without_codes(found)
         or partial(latent_space, model, many, title=f"{title}: codes of {many_name} rows", note=note),
         "rates": rates_of(found, evaluation, f"{title}: the rate"),

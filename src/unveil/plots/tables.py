@@ -26,6 +26,8 @@ from unveil.variables import Batch
 MOST_ROWS = 5000
 MOST_FEATURES, MOST_PAIRED, MOST_DOTS = 16, 4, 600
 COLUMNS = 4
+LONGEST = 20
+"""Letters of a feature's name that fit over its histogram."""
 FEW_LEVELS = 8
 """Numbers of so few levels are no cloud of points."""
 
@@ -220,7 +222,7 @@ def _samples(model: Model, batch: Batch, names: tuple[str, ...]) -> dict[str, Te
 
 def _labels(variable: str, count: int, names: tuple[str, ...], *, alone: bool) -> list[str]:
     if alone and len(names) == count:
-        return list(names)
+        return [name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…" for name in names]
     called = "feature" if alone and variable == "x" else variable
     return [f"{called} {entry}" if count > 1 or called == "feature" else called for entry in range(count)]
 

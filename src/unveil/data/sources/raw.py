@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ class RawSplit:
         classes: The names of the classes that integer labels number, where the source knows them.
         decoded: Whether x was decoded from image files.
         missing: Where entries of x are missing, shaped like it; ``None`` where none is.
+        columns: What the entries of a row are called, where x is a table whose columns have names.
     """
 
     x: Array
@@ -33,6 +34,7 @@ class RawSplit:
     classes: tuple[str, ...] | None = None
     decoded: bool = False
     missing: NDArray[np.bool_] | None = None
+    columns: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class RawData:
         check_numbers(x, where)
         if raw.y is not None and len(raw.y) != len(raw.x):
             raise ValueError(f"{where}: expected one label a row, got {len(raw.x):,} rows and {len(raw.y):,} labels")
-        return RawSplit(arrange(x), raw.y, raw.classes, raw.decoded, None if missing is None else arrange(missing))
+        return replace(raw, x=arrange(x), missing=None if missing is None else arrange(missing))
 
 
 def fill_gaps(x: Array) -> tuple[Array, NDArray[np.bool_] | None]:

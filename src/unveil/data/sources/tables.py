@@ -105,7 +105,9 @@ def read_table(table: Dataset, label: str | None, where: str, *, with_labels: bo
         raise ValueError(f"{where}: expected one column of images, got {name_choices(images)}; drop all but one")
     if images:
         return RawSplit(_decode(table, images[0], where), y, classes, decoded=True)
-    return RawSplit(_numbers(table, [name for name in table.column_names if name != label], where), y, classes)
+    columns = tuple(name for name in table.column_names if name != label)
+    x = _numbers(table, list(columns), where)
+    return RawSplit(x, y, classes, columns=columns if x.shape[1:] == (len(columns),) else None)
 
 
 def _of_type(table: Dataset, kind: str) -> list[str]:
