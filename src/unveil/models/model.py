@@ -7,7 +7,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import chain
 from typing import Any
 
 import torch
@@ -43,10 +42,12 @@ class Model(Configurable, nn.Module, ABC):
 
     initialized: Tensor
     """Whether the parts have looked at training data; it is saved with the weights."""
+    _like: Tensor  # nothing, in the model's precision: asked at every walk, where a look through all parameters is slow
 
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("initialized", torch.tensor(False))
+        self.register_buffer("_like", torch.empty(0), persistent=False)
 
     @abstractmethod
     def walk(self, visit: Visit, batch: Batch) -> None:
@@ -70,9 +71,8 @@ class Model(Configurable, nn.Module, ABC):
 
     @property
     def dtype(self) -> torch.dtype:
-        """The precision of the parameters (or buffers), which what goes into the model is brought to."""
-        tensors = (tensor for tensor in chain(self.parameters(), self.buffers()) if tensor.is_floating_point())
-        return next((tensor.dtype for tensor in tensors), torch.get_default_dtype())
+        """The precision of the parameters, which what goes into the model is brought to."""
+        return self._like.dtype
 
     def run(self, batch: Batch, source: Source, record: Callable[[Term], None]) -> dict[str, Tensor]:
         """Walk once and hand every term to ``record``: a chain of a thousand levels need not be held.
