@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.supports import DOUBLE, Support, finite, levels, one_hots, plane, simplex
-from unveil import distributions, gradients, likelihoods, models, nets, objectives, posteriors, priors
+from unveil import distributions, flows, gradients, likelihoods, models, nets, objectives, posteriors, priors
 from unveil.variables import Batch, Variable
 
 LATENT, CONTEXT = 2, 2
@@ -133,14 +133,17 @@ LAYERS = {
     "Dense": partial(nets.Dense, 3, 4),
     "Dense tanh": partial(nets.Dense, 3, 4, tanh=True),
     "GatedDense": partial(nets.GatedDense, 3, 4),
+    "MaskedLinear": partial(nets.MaskedLinear, torch.ones(4, 3, dtype=torch.bool).tril()),
 }
 NETS = {
     "ConvDecoder": partial(nets.ConvDecoder, (3,), (1, 5, 4), CONTEXT, channels=(4, 3)),
     "ConvDecoder of levels": partial(nets.ConvDecoder, (3,), (2, 3, 7, 2), CONTEXT, channels=(4, 3)),
     "ConvEncoder": partial(nets.ConvEncoder, (2, 5, 7), (2, 3), CONTEXT, channels=(3, 4)),
+    "ConvNet": partial(nets.ConvNet, (2, 3, 4), (2, 3, 3, 4), CONTEXT, hidden=(4, 5)),
     "GatedMLP": partial(nets.GatedMLP, (2, 3), (2, 2), CONTEXT, hidden=(5, 4)),
     "MLP": partial(nets.MLP, (2, 3), (2, 2), CONTEXT, hidden=(8, 6)),
     "MLP linear": partial(nets.MLP, (), (2,), CONTEXT, hidden=()),
+    "MaskedMLP": partial(nets.MaskedMLP, (4,), (2, 4), CONTEXT, hidden=(9, 8), order=(2, 0, 3, 1)),
 }
 STANDARDIZERS = {
     "Standardize": partial(nets.Standardize, REAL.shape),
@@ -202,6 +205,53 @@ MODELS = {
     "VAE in a context": partial(models.VAE, REAL, CLASSES, LATENT, encoder=TINY, decoder=TINY),
     "VAE of images": partial(models.VAE, Variable((1, 33, 33)), None, LATENT),
 }
+MONOTONES = {"Affine": flows.Affine, "Shift": flows.Shift, "Spline": partial(flows.Spline, bins=4, bound=3.0)}
+TINY_CONV, TINY_MASKED = partial(nets.ConvNet, hidden=(4,)), partial(nets.MaskedMLP, hidden=(8, 6), order=(1, 2, 0))
+BIJECTIONS = {
+    "ActNorm": partial(flows.ActNorm, (3,)),
+    "ActNorm image": partial(flows.ActNorm, (2, 2, 2)),
+    "Branch": lambda: flows.Branch(flows.Coupling((2, 2, 2), CONTEXT, net=TINY_CONV)),
+    "Chain": lambda: flows.Chain([flows.Reshape((3, 1)), flows.Linear((3,)), flows.Coupling((3,), CONTEXT, net=TINY)]),
+    "Coupling": partial(flows.Coupling, (3,), CONTEXT, net=TINY),
+    "Coupling image": partial(flows.Coupling, (3, 2, 2), CONTEXT, (True, False, True), net=TINY_CONV),
+    "Coupling spline": partial(flows.Coupling, (3,), CONTEXT, (False, True, False), MONOTONES["Spline"], TINY),
+    "Inverse": lambda: flows.Inverse(flows.MaskedAutoregressive((3,), CONTEXT, net=TINY_MASKED)),
+    "Linear": partial(flows.Linear, (2,)),
+    "Linear image": partial(flows.Linear, (3, 2, 2)),
+    "Logit": partial(flows.Logit, (3,), 2.0, 0.05),
+    "MaskedAutoregressive": partial(flows.MaskedAutoregressive, (3,), CONTEXT, net=TINY_MASKED),
+    "MaskedAutoregressive sequential": partial(
+        flows.MaskedAutoregressive, (3,), CONTEXT, net=TINY_MASKED, solver="sequential"
+    ),
+    "MaskedAutoregressive spline": partial(
+        flows.MaskedAutoregressive, (3,), CONTEXT, MONOTONES["Spline"], TINY_MASKED, "parallel"
+    ),
+    "Permutation": partial(flows.Permutation, (3,), (1, 2, 0)),
+    "Permutation image": partial(flows.Permutation, (3, 2, 1)),
+    "Reshape": partial(flows.Reshape, (1, 2, 2)),
+    "Squeeze": partial(flows.Squeeze, (1, 2, 4)),
+}
+FLOWS = {
+    "Flow": lambda: flows.Flow(
+        flows.Coupling((3,), CONTEXT, net=TINY), partial(priors.MixtureOfGaussians, components=2)
+    ),
+    "Glow": partial(flows.Glow, (1, 4, 4), CONTEXT, steps=1, net=TINY_CONV),
+    "IAF": partial(flows.IAF, (1, 3), CONTEXT, transforms=2, hidden=(6,)),
+    "MAF": partial(flows.MAF, (3,), CONTEXT, transforms=2, hidden=(6,)),
+    "NICE": partial(flows.NICE, (3,), CONTEXT, transforms=2, net=TINY),
+    "NSF": partial(flows.NSF, (3,), CONTEXT, transforms=2, bins=3, net=TINY),
+    "RealNVP": partial(flows.RealNVP, (3,), CONTEXT, transforms=2, net=TINY),
+    "RealNVP image": partial(flows.RealNVP, (1, 4, 4), CONTEXT, transforms=1, net=TINY_CONV),
+}
+FLOW_MODELS = {
+    "FlowModel": lambda: models.FlowModel(REAL, CLASSES, partial(flows.MAF, transforms=2, hidden=(6,))),
+    "Glow": partial(models.Glow, Variable((1, 4, 4)), CLASSES, steps=1, net=TINY_CONV),
+    "IAF": partial(models.IAF, REAL, CLASSES, transforms=2, hidden=(6,)),
+    "MAF": partial(models.MAF, FOUR, CLASSES, transforms=2, hidden=(6,)),
+    "NICE": partial(models.NICE, REAL, None, transforms=2, net=TINY),
+    "NSF": partial(models.NSF, REAL, None, transforms=2, bins=3, net=TINY),
+    "RealNVP": partial(models.RealNVP, FOUR, None, transforms=2, net=TINY),
+}
 SOURCES = {
     "Enumerate": lambda g: models.Enumerate({"z": 3}),
     "Given": lambda g: models.Given({"z": torch.zeros(3, 1, LATENT)}),
@@ -225,10 +275,17 @@ MODULES: dict[str, dict[str, Callable[[], nn.Module]]] = {
     "objectives": OBJECTIVES,
     "gradients": GRADIENTS,
     "models": MODELS,
+    "monotones": MONOTONES,
+    "bijections": BIJECTIONS,
+    "flows": FLOWS,
+    "flow models": FLOW_MODELS,
 }
 """Every registered module by concept: what makes one."""
-RECORDS = {"Conditioned", "RowGenerators", "Step", "Term", "Trace", "Visit"}
-"""Records and the noise streams: no parameters and no variants; the tests of what makes them cover them."""
+RECORDS = {
+    "Conditioned", "Dequantized", "Floor", "RowGenerators", "Step", "Term", "Trace", "Transformed", "Visit",
+}  # fmt: skip
+"""Records, noise streams, and distributions that are made of data or of modules rather than of parameters: the tests of
+what makes them cover them."""
 
 
 def modules(*concepts: str) -> list[tuple[str, str]]:
@@ -298,6 +355,19 @@ def run(concept: str, module: nn.Module, dtype: torch.dtype = DOUBLE, extreme: f
         return module(z, c).log_prob(data(module.x, dtype=dtype))
     if concept == "schedules":
         return module()
+    if concept == "monotones":
+        y, log_slope = module(noise(6, dtype=dtype), noise(module.parameters_per_entry, 6, dtype=dtype, seed=2))
+        return y + log_slope
+    if concept == "bijections":
+        x = noise(6, *module.shape, dtype=dtype)
+        y, log_det = module(x.sigmoid() if isinstance(module, flows.Logit) else x, c)
+        return y.flatten(1) + log_det.unsqueeze(1)
+    if concept == "flows":
+        return module(c).log_prob(noise(6, *module.shape, dtype=dtype))
+    if concept == "flow models":
+        examples = batch(module, dtype=dtype)
+        y = {} if module.x.levels is None else {"y": examples.x.unsqueeze(0) + 0.4}
+        return module.trace(examples, models.Given(y, scores="pq")).log_w
     model = module if concept == "models" else make("models", "VAE in a context", dtype)
     if concept in ("models", "objectives"):
         particles = module.particles if concept == "objectives" else 2

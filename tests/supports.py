@@ -68,7 +68,12 @@ def one_hots(count: int, variables: int) -> Tensor:
 
 def plane(distribution: Distribution, points: int = 600, reach: float = 12.0) -> Support:
     """Midpoints of a grid over mean +- 12 standard deviations of a distribution on the plane."""
-    mean, scale = distribution.mean.detach().double(), distribution.variance.detach().double().sqrt()
+    return plane_about(distribution.mean.detach(), distribution.variance.detach().sqrt(), points, reach)
+
+
+def plane_about(mean: Tensor, scale: Tensor, points: int = 600, reach: float = 12.0) -> Support:
+    """Midpoints of a grid over mean +- reach times the scale of each axis."""
+    mean, scale = mean.double(), scale.double()
     axis = ((torch.arange(points, dtype=DOUBLE) + 0.5) / points * 2 - 1) * reach
     values = mean + scale * torch.cartesian_prod(axis, axis)
     measure = (2 * reach / points) ** 2 * scale.prod()

@@ -53,6 +53,14 @@ class Part(Configurable, nn.Module):
             generator: Where random choices come from.
         """
 
+    def begin_initialization(self) -> bool:
+        """Prepare to see many training examples pass through this part in one walk, before the first step.
+
+        Returns:
+            Whether this part wants that.
+        """
+        return False
+
     def observe(self, trace: Trace) -> None:
         """Look at a training trace (moving averages). Called inside the step, without a gradient."""
 

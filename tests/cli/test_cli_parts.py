@@ -8,8 +8,9 @@ import pytest
 
 from unveil.cli.documented import arguments
 from unveil.cli.parts import own_options
-from unveil.cli.registry import KINDS, SIZES, find, named, spelled, word
+from unveil.cli.registry import KINDS, NAMES, SIZES, find, named, spelled, word
 from unveil.cli.signatures import Slot, parameters
+from unveil.flows import Flow
 from unveil.likelihoods import Likelihood
 from unveil.models import Model
 from unveil.nets import Net, NetFactory
@@ -23,20 +24,21 @@ SIZE_NAMES = {
     Likelihood: ["x", "latent_dim", "context", "decoder"],
     Posterior: ["x", "latent_dim", "context", "encoder"],
     Net: ["in_shape", "out_shape", "context"],
+    Flow: ["shape", "context"],
 }
 
 
 @pytest.mark.parametrize(("base", "name"), PARTS)
 def test_a_parts_annotations_mean_something_when_it_runs(base, name):
     cls = named(base)[name]
-    assert set(parameters(cls)) <= set(typing.get_type_hints(cls.__init__))
-    assert all(str(Slot.of(argument.hint)) for argument in parameters(cls).values())
+    assert set(parameters(cls, NAMES)) <= set(typing.get_type_hints(cls.__init__, localns=NAMES))
+    assert all(str(Slot.of(argument.hint)) for argument in parameters(cls, NAMES).values())
 
 
 @pytest.mark.parametrize(("base", "name"), PARTS)
 def test_a_factory_takes_the_sizes_first_and_in_order(base, name):
     expected = SIZE_NAMES.get(base, [])
-    assert list(parameters(named(base)[name]))[: SIZES.get(base, 0)] == expected
+    assert list(parameters(named(base)[name], NAMES))[: SIZES.get(base, 0)] == expected
 
 
 @pytest.mark.parametrize(("base", "name"), PARTS)

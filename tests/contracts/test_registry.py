@@ -8,6 +8,7 @@ import pytest
 from torch import nn
 
 import unveil.distributions
+import unveil.flows
 import unveil.gradients
 import unveil.likelihoods
 import unveil.models
@@ -19,6 +20,7 @@ from tests.registry import DENSITIES, MODULES, RECORDS, SOURCES, Leaves, make, m
 
 PACKAGES = [
     unveil.distributions,
+    unveil.flows,
     unveil.gradients,
     unveil.likelihoods,
     unveil.models,

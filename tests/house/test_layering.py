@@ -8,7 +8,7 @@ import pytest
 SOURCE = Path(__file__).parents[2] / "src" / "unveil"
 BASE = {"variables", "config", "parts"}
 PARTS = BASE | {"distributions", "nets"}
-MODELS = PARTS | {"priors", "likelihoods", "posteriors", "models"}
+MODELS = PARTS | {"flows", "priors", "likelihoods", "posteriors", "models"}
 ALLOWED = {
     "files": set(),
     "hints": set(),
@@ -18,6 +18,7 @@ ALLOWED = {
     "parts": {"config", "variables"},
     "distributions": set(),
     "nets": BASE,
+    "flows": PARTS,
     "priors": PARTS,
     "likelihoods": PARTS,
     "posteriors": PARTS,

@@ -28,7 +28,7 @@ def parts(words: list[str]) -> int:
 
     name = Resolved(PartsOptions, line, "--{}".format).options(PartsOptions).name
     kinds = {word(base): base for base in KINDS}
-    known = {part: base for base in KINDS for part in named(base)}
+    known = {part: base for base in reversed(KINDS) for part in named(base)}  # MAF is a model before it is a flow
     if name is None:
         say("\n".join(listing(base) for base in KINDS) + "\n`unveil parts NAME` shows the options of a part.")
     elif (kind := name.lower().removesuffix("s")) in kinds:
@@ -86,11 +86,11 @@ def places(base: type) -> list[str]:
 
 def own_options(cls: type) -> dict[str, Argument]:
     """A part's arguments without those that its model gives it."""
-    from unveil.cli.registry import SIZES
+    from unveil.cli.registry import NAMES, SIZES
     from unveil.cli.signatures import parameters
 
     given = next((sizes for base, sizes in SIZES.items() if issubclass(cls, base)), 0)
-    return dict(list(parameters(cls).items())[given:])
+    return dict(list(parameters(cls, NAMES).items())[given:])
 
 
 def _option(said: str, argument: Argument) -> str:

@@ -10,9 +10,11 @@ from collections.abc import Callable
 from unveil.cli.errors import UsageError, near
 from unveil.cli.signatures import a_kind
 from unveil.config import Configurable, class_path, locate
+from unveil.flows import Flow, Monotone, MonotoneFactory
 from unveil.gradients import Gradient
 from unveil.likelihoods import Likelihood, LikelihoodFactory
 from unveil.models import Model
+from unveil.models.exact import FlowFactory
 from unveil.nets import Net, NetFactory
 from unveil.objectives import Objective, Schedule
 from unveil.posteriors import Posterior, PosteriorFactory
@@ -28,17 +30,21 @@ KINDS: dict[type, str] = {
     Likelihood: "unveil.likelihoods",
     Posterior: "unveil.posteriors",
     Net: "unveil.nets",
+    Flow: "unveil.flows",
+    Monotone: "unveil.flows",
     Objective: "unveil.objectives",
     Gradient: "unveil.gradients",
     Schedule: "unveil.objectives",
 }
 """The kinds of parts, and the package that each lives in."""
 
-FACTORIES = (ModelFactory, PriorFactory, LikelihoodFactory, PosteriorFactory, NetFactory)
+FACTORIES = (
+    ModelFactory, PriorFactory, LikelihoodFactory, PosteriorFactory, NetFactory, FlowFactory, MonotoneFactory,
+)  # fmt: skip
 SIZES: dict[type, int] = {typing.get_args(factory)[1]: len(typing.get_args(factory)[0]) for factory in FACTORIES}
 """How many arguments the factories of a kind are called with; they are not the user's to give."""
 
-NAMES = {base.__name__: base for base in KINDS} | {"ModelFactory": ModelFactory}
+NAMES = {base.__name__: base for base in KINDS} | {"ModelFactory": ModelFactory, "PriorFactory": PriorFactory}
 """The names that the records of options use in their annotations."""
 
 
@@ -49,7 +55,7 @@ def named(base: type) -> dict[str, type]:
     return {
         name: value
         for name, value in public.items()
-        if inspect.isclass(value) and issubclass(value, base) and not inspect.isabstract(value)
+        if inspect.isclass(value) and issubclass(value, base) and value is not base and not inspect.isabstract(value)
     }
 
 

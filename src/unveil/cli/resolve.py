@@ -85,7 +85,7 @@ class Resolved:
         if not isinstance(cls, type):
             cls = find(kind, str(chosen), self.where(key), trust=self.trust)
         self.parts[key], self.config[key] = (cls, sizes), spelled(cls)
-        for name, argument in list(parameters(cls).items())[sizes or 0 :]:
+        for name, argument in list(parameters(cls, NAMES).items())[sizes or 0 :]:
             if name not in GIVEN:
                 self._add(f"{key}.{name}", Argument(argument.hint, preset.get(name, argument.default)))
 
@@ -96,7 +96,7 @@ class Resolved:
         if (found := self.parts[key]) is None:
             return None
         cls, sizes = found
-        names = list(parameters(cls))[sizes or 0 :]
+        names = list(parameters(cls, NAMES))[sizes or 0 :]
         given = {name: self._made(f"{key}.{name}") for name in names if f"{key}.{name}" in self.config}
         if sizes is not None:
             return functools.partial(cls, **given) if given else cls

@@ -2,6 +2,7 @@
 
 from unveil.distributions.base import Distribution, Factorized, draw, sum_rightmost
 from unveil.distributions.coded import Coded, Quantized
+from unveil.distributions.dequantized import Dequantized, Floor
 from unveil.distributions.discrete import Bernoulli, Binomial, Categorical, OneHotCategorical, RelaxedOneHot
 from unveil.distributions.kl import closed_form_kl, kl_per_dim
 from unveil.distributions.logistic import DiscretizedLogistic
@@ -10,15 +11,18 @@ from unveil.distributions.mixture import Mixture, pairwise_log_prob, select
 from unveil.distributions.noise import Generator, RowGenerators
 from unveil.distributions.normal import MultivariateNormal, Normal
 from unveil.distributions.tempering import tempered
+from unveil.distributions.transformed import Transformed
 
 __all__ = [
     "Bernoulli",
     "Binomial",
     "Categorical",
     "Coded",
+    "Dequantized",
     "DiscretizedLogistic",
     "Distribution",
     "Factorized",
+    "Floor",
     "Generator",
     "Masked",
     "Mixture",
@@ -28,6 +32,7 @@ __all__ = [
     "Quantized",
     "RelaxedOneHot",
     "RowGenerators",
+    "Transformed",
     "closed_form_kl",
     "draw",
     "kl_per_dim",

@@ -23,6 +23,7 @@ from torch.distributions import Distribution
 
 from unveil.distributions import MultivariateNormal, Normal, pairwise_log_prob, select
 from unveil.evaluation.examples import Examples
+from unveil.evaluation.nature import dequantizes
 from unveil.evaluation.streaming import Stream, seed_of
 from unveil.models import FromPosterior, Given, Model, Term, Trace
 from unveil.variables import Batch
@@ -170,9 +171,10 @@ def _holdable(term: Term) -> bool:
 def own_latents(trace: Trace) -> list[Term]:
     """The latents whose q depends on x: those of a spliced prior depend on the latent above them alone.
 
-    Their q(. | z) is the same factor in q(z | x_m) for all m and cancels from every ratio of these.
+    Their q(. | z) is the same factor in q(z | x_m) for all m and cancels from every ratio of these. Data that was made
+    continuous is no latent.
     """
-    latents = [term for term in trace if not term.data and term.q is not None]
+    latents = [term for term in trace if not (term.data or dequantizes(term)) and term.q is not None]
     names = {term.name for term in latents}
 
     def inside(name: str) -> bool:

@@ -104,9 +104,14 @@ def _probe(model: Model, examples: Examples, seed: int) -> Trace:
 
 def _from_prior(model: Model, examples: Examples, streaming: Streaming) -> Sampled | str:
     try:
-        return from_prior(model, examples, streaming)
+        sampled = from_prior(model, examples, streaming)
     except FlatDensityError as reason:
         return str(reason)
+    if not isinstance(sampled.log_likelihood, str):
+        impossible = int((sampled.log_likelihood.value == -torch.inf).sum())
+        if impossible:
+            return f"for {impossible:,} of {len(streaming.index):,} examples none of the prior's draws makes x possible"
+    return sampled
 
 
 def _known(exact: LogP, examples: Examples, streaming: Streaming) -> PerExample:

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from unveil.distributions import kl_per_dim
+from unveil.evaluation.nature import dequantizes
 from unveil.models import Term, Trace
 
 ACTIVE = 0.01
@@ -80,8 +81,8 @@ class LatentUse:
 
 
 def uses_of(trace: Trace) -> dict[str, LatentUse]:
-    """Empty sums for every latent variable of a trace, by name."""
-    return {term.name: LatentUse(term) for term in trace.latents if term.value is not None}
+    """Empty sums for every latent variable of a trace that may be a code of x, by name."""
+    return {term.name: LatentUse(term) for term in trace.latents if term.value is not None and not dequantizes(term)}
 
 
 def _zeros(like: Tensor) -> Tensor:

@@ -1,6 +1,8 @@
 """Models: one walk each, under interchangeable sources; and the named systems."""
 
+from unveil.models.exact import FlowModel
 from unveil.models.flat import CVAE, GSNN, VAE
+from unveil.models.flows import IAF, MAF, NICE, NSF, Glow, RealNVP
 from unveil.models.model import Model
 from unveil.models.saving import load, save
 from unveil.models.sources import (
@@ -21,15 +23,22 @@ from unveil.models.visit import Conditioned, Visit
 __all__ = [
     "CVAE",
     "GSNN",
+    "IAF",
+    "MAF",
+    "NICE",
+    "NSF",
     "VAE",
     "Conditioned",
     "Enumerate",
+    "FlowModel",
     "FromPosterior",
     "FromPrior",
     "Given",
+    "Glow",
     "Mode",
     "Model",
     "PerVariable",
+    "RealNVP",
     "Relaxed",
     "Source",
     "Tempered",

@@ -24,6 +24,9 @@ from unveil.nets import joined
 from unveil.parts import Part
 from unveil.variables import Batch, Observed, Variable
 
+PASSING = 2_000
+"""So many training examples pass through the parts that start from what passes through them."""
+
 
 class Model(Configurable, nn.Module, ABC):
     """A joint distribution p(x, z) with a way to infer z from x.
@@ -193,7 +196,8 @@ class Model(Configurable, nn.Module, ABC):
     ) -> None:
         """Show every part the training data of the variable that it is about, before the first step.
 
-        It is the very ``Variable`` that counts: a part may be about a latent variable of the same shape as x.
+        It is the very ``Variable`` that counts: a part may be about a latent variable of the same shape as x. Parts
+        that start from what passes through them (activation norm) see some of the data pass in one walk.
 
         Args:
             batch: Many training examples.
@@ -217,6 +221,10 @@ class Model(Configurable, nn.Module, ABC):
                     part.initialize(
                         values if mask is None else values.where(mask.to(self.device), torch.nan), generator
                     )
+        if [part for part in self.own_parts() if part.begin_initialization()]:
+            with self.at_rest():
+                passing = batch.rows(slice(0, PASSING)).to(self.device)
+                self.run(passing, FromPosterior(generator=generator), _scored)
 
     def _check_likeness(self, name: str, values: Tensor, variable: Variable | None, parts: list[Part]) -> None:
         """Parts that might be about this data, where none is about the very Variable, would silently not see it."""
@@ -291,6 +299,11 @@ class Model(Configurable, nn.Module, ABC):
         if unknown := sorted(set(given.values) - set(known)):
             raise ValueError(f"z: no latent variable {', '.join(unknown)}; expected some of {', '.join(known)}")
         return trace
+
+
+def _scored(term: Term) -> None:
+    """Have the term's densities evaluated."""
+    term.log_p, term.log_q  # noqa: B018 (asked for what passes on the way)
 
 
 def _unwrap(values: Mapping[str, Any]) -> Any:

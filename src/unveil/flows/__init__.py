@@ -1,0 +1,41 @@
+"""Normalizing flows: invertible maps with their log-determinants, and the densities that they make."""
+
+from unveil.flows.autoregressive import MaskedAutoregressive, MonotoneFactory
+from unveil.flows.base import Bijection, Chain, Inverse
+from unveil.flows.coupling import Coupling
+from unveil.flows.elementwise import Logit
+from unveil.flows.flow import Flow
+from unveil.flows.linear import Linear, Permutation
+from unveil.flows.monotone import Affine, Monotone, Shift
+from unveil.flows.multiscale import Branch
+from unveil.flows.named import IAF, MAF, NICE, NSF, Glow, RealNVP
+from unveil.flows.normalize import ActNorm
+from unveil.flows.shapes import Reshape, Squeeze
+from unveil.flows.spline import Spline
+
+__all__ = [
+    "IAF",
+    "MAF",
+    "NICE",
+    "NSF",
+    "ActNorm",
+    "Affine",
+    "Bijection",
+    "Branch",
+    "Chain",
+    "Coupling",
+    "Flow",
+    "Glow",
+    "Inverse",
+    "Linear",
+    "Logit",
+    "MaskedAutoregressive",
+    "Monotone",
+    "MonotoneFactory",
+    "Permutation",
+    "RealNVP",
+    "Reshape",
+    "Shift",
+    "Spline",
+    "Squeeze",
+]

@@ -1,0 +1,145 @@
+"""y_i = f(x_i; theta_i(x_<i, c)): all of y at once from x, and x from y one entry after the other.
+
+The Jacobian is triangular, so that log|det dy/dx| = sum_i log f'(x_i). A masked net makes all theta_i in one pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from unveil.flows.base import Bijection
+from unveil.flows.monotone import Affine, Monotone
+from unveil.nets import MaskedMLP, Shape
+
+MaskedNetFactory = Callable[[Shape, Shape, int], MaskedMLP]
+MonotoneFactory = Callable[[], Monotone]
+Solver = Literal["auto", "parallel", "sequential"]
+
+
+class MaskedAutoregressive(Bijection):
+    """A masked autoregressive map of vectors (Papamakarios et al. 2017; Kingma et al. 2016 for its inverse).
+
+    Args:
+        shape: (D,).
+        context: The number of features of the context, 0 without one.
+        monotone: Makes f, the map of one entry.
+        net: Makes the net from x to all theta.
+        solver: How the inverse is found: ``"parallel"`` repeats x <- f^-1(y; theta(x)), which is right in at least one
+            more entry each time, until nothing changes; ``"sequential"`` finds one entry after the other, each unit of
+            the net computed once; ``"auto"`` takes what is faster for the size.
+    """
+
+    def __init__(
+        self,
+        shape: Shape,
+        context: int = 0,
+        monotone: MonotoneFactory = Affine,
+        net: MaskedNetFactory = MaskedMLP,
+        solver: Solver = "auto",
+    ) -> None:
+        super().__init__(shape, context)
+        if len(self.shape) != 1:
+            raise ValueError(f"shape: expected vectors, (D,), got {self.shape}; put a Reshape before this map")
+        if solver not in ("auto", "parallel", "sequential"):
+            raise ValueError(f"solver: expected 'auto', 'parallel' or 'sequential', got {solver!r}")
+        self.solver = solver
+        self.monotone = monotone()
+        self.net = net(self.shape, (self.monotone.parameters_per_entry, *self.shape), context)
+        self.net.start_at(torch.zeros(()), everywhere=True)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """All entries at once."""
+        y, log_slopes = self._entries(x, context)
+        return y, log_slopes.sum(-1)
+
+    def inverse(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The root x of f(x) = y, and its log-determinant; gradients are the implicit function theorem's."""
+        with torch.no_grad():
+            x = self._solved(y, context)
+        if torch.is_grad_enabled():
+            x = self._differentiable(x, y, context)
+        return x, -self.forward(x, context)[1]
+
+    def _entries(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        """y and each entry's log-slope."""
+        return self.monotone(x, self._theta(x, context))
+
+    def _theta(self, x: Tensor, context: Tensor | None) -> Tensor:
+        """(P, ..., D)."""
+        return self.net(x, context).to(x.dtype).movedim(-2, 0)
+
+    def _solved(self, y: Tensor, context: Tensor | None) -> Tensor:
+        lead = y.shape[:-1] if context is None else torch.broadcast_shapes(y.shape[:-1], context.shape[:-1])
+        rows = y.expand(*lead, -1).reshape(-1, y.shape[-1])
+        if context is not None:
+            context = context.expand(*lead, -1).reshape(-1, context.shape[-1])
+        sequential = self.solver == "sequential"
+        return (self._sequential if sequential else self._parallel)(rows, context).reshape(*lead, -1)
+
+    def _parallel(self, y: Tensor, context: Tensor | None) -> Tensor:
+        """Repeat x <- f^-1(y; theta(x)) for the rows that still change, at most D times."""
+        x, found, active = torch.zeros_like(y), torch.empty_like(y), torch.arange(len(y), device=y.device)
+        tolerance = 10 * torch.finfo(y.dtype).eps
+        for _ in range(self.shape[0]):
+            new, _ = self.monotone.inverse(y, self._theta(x, context))
+            found[active] = new
+            moving = ((new - x).abs() > tolerance * (1 + new.abs())).any(-1)
+            if not moving.any():
+                break
+            if not moving.all():
+                active, new, y = active[moving], new[moving], y[moving]
+                context = None if context is None else context[moving]
+            x = new
+        return found
+
+    def _sequential(self, y: Tensor, context: Tensor | None) -> Tensor:
+        """One entry after the other, in the net's order."""
+
+        def decide(i: int, theta: Tensor) -> Tensor:
+            return self.monotone.inverse(y[:, i], theta)[0]
+
+        return self.net.unroll(len(y), decide, context)
+
+    def _differentiable(self, root: Tensor, y: Tensor, context: Tensor | None) -> Tensor:
+        """The root with gradients: dx = J^-1 (dy - df), J the Jacobian of f in x."""
+        at = root.detach().requires_grad_()
+        reached, log_slopes = self._entries(at, context)
+        return _Root.apply(at.detach(), reached - y, _Transposed(at, reached, log_slopes.detach().exp()))
+
+
+class _Transposed:
+    """Solves J' v = g for the triangular Jacobian J of ``reached`` in ``at``, by products with J' alone."""
+
+    def __init__(self, at: Tensor, reached: Tensor, slopes: Tensor) -> None:
+        self.at, self.reached, self.slopes = at, reached, slopes
+
+    def solve(self, g: Tensor) -> Tensor:
+        """v <- v + (g - J' v) / diag J is right in at least one more entry each time."""
+        v = g / self.slopes
+        tolerance = 10 * torch.finfo(g.dtype).eps
+        for _ in range(g.shape[-1]):
+            (product,) = torch.autograd.grad(self.reached, self.at, v, retain_graph=True)
+            step = (g - product) / self.slopes
+            v = v + step
+            if not (step.abs() > tolerance * (1 + v.abs())).any():
+                break
+        return v
+
+
+class _Root(torch.autograd.Function):
+    """The root of a residual, which stays what it is; the gradient to the residual is -J'^-1 g."""
+
+    @staticmethod
+    def forward(ctx: Any, root: Tensor, residual: Tensor, transposed: _Transposed) -> Tensor:
+        ctx.transposed = transposed
+        return root.clone()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor, None]:
+        with torch.enable_grad():
+            return None, -ctx.transposed.solve(gradient), None

@@ -1,0 +1,105 @@
+"""Linear maps of the entries of a vector, or of the channels of an image at each pixel: y = W x.
+
+log|det dy/dx| is log|det W|, times the number of pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+import torch
+from torch import Tensor, nn
+
+from unveil.flows.base import Bijection
+from unveil.nets import Shape
+
+
+class Permutation(Bijection):
+    """The entries of a vector, or the channels of an image, in another order.
+
+    Args:
+        shape: (D,), or (channels, height, width).
+        order: y_i = x_order[i]; backwards by default.
+    """
+
+    order: Tensor
+    back: Tensor
+
+    def __init__(self, shape: Shape, order: Sequence[int] | None = None) -> None:
+        super().__init__(shape)
+        size = self.shape[0]
+        found = torch.arange(size).flip(0) if order is None else torch.as_tensor(order)
+        if sorted(found.tolist()) != list(range(size)):
+            raise ValueError(f"order: expected a permutation of 0, ..., {size - 1}, got {found.tolist()}")
+        self.register_buffer("order", found)
+        self.register_buffer("back", found.argsort())
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """x in the new order, and 0."""
+        return self._ordered(x, self.order)
+
+    def inverse(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """y in the old order, and 0."""
+        return self._ordered(y, self.back)
+
+    def _ordered(self, x: Tensor, order: Tensor) -> tuple[Tensor, Tensor]:
+        first = x.dim() - len(self.shape)
+        return x.index_select(first, order), x.new_zeros(x.shape[:first])
+
+
+class Linear(Bijection):
+    """y = P L U x, with a fixed permutation P, L unit lower triangular, and U upper triangular of diagonal +-e^s.
+
+    For images it is Glow's invertible 1x1 convolution, parametrised by its LU decomposition (Kingma & Dhariwal 2018).
+    log|det dy/dx| = sum_i s_i, times the number of pixels.
+
+    Args:
+        shape: (D,), or (channels, height, width).
+        rotated: Whether it starts at a random rotation rather than at the identity.
+    """
+
+    permutation: Tensor
+    signs: Tensor
+
+    def __init__(self, shape: Shape, *, rotated: bool = True) -> None:
+        super().__init__(shape)
+        size = self.shape[0]
+        start = torch.linalg.qr(torch.randn(size, size))[0] if rotated else torch.eye(size)
+        permutation, lower, upper = torch.linalg.lu(start)
+        self.lower = nn.Parameter(lower.tril(-1))
+        self.upper = nn.Parameter(upper.triu(1))
+        self.log_diagonal = nn.Parameter(upper.diagonal().abs().log())
+        self.register_buffer("signs", upper.diagonal().sign())
+        self.register_buffer("permutation", permutation)
+
+    @property
+    def weight(self) -> Tensor:
+        """W = P L U."""
+        lower, upper = self._factors()
+        return self.permutation @ lower @ upper
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """W x."""
+        y = (self.weight @ self._columns(x)).reshape(x.shape)
+        return y, self._log_det(x)
+
+    def inverse(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """U^-1 L^-1 P' y, by two triangular systems."""
+        lower, upper = self._factors()
+        columns = self.permutation.mT @ self._columns(y)
+        columns = torch.linalg.solve_triangular(lower, columns, upper=False, unitriangular=True)
+        return torch.linalg.solve_triangular(upper, columns, upper=True).reshape(y.shape), -self._log_det(y)
+
+    def _factors(self) -> tuple[Tensor, Tensor]:
+        identity = torch.eye(len(self.lower), dtype=self.lower.dtype, device=self.lower.device)
+        diagonal = (self.signs * self.log_diagonal.exp()).diag()
+        return self.lower.tril(-1) + identity, self.upper.triu(1) + diagonal
+
+    def _columns(self, x: Tensor) -> Tensor:
+        """(..., D, pixels)."""
+        return x.reshape(*x.shape[: x.dim() - len(self.shape)], self.shape[0], -1)
+
+    def _log_det(self, x: Tensor) -> Tensor:
+        pixels = prod(self.shape[1:])
+        return (pixels * self.log_diagonal.sum()).expand(x.shape[: x.dim() - len(self.shape)])

@@ -1,0 +1,88 @@
+"""Increasing maps of one number, y = f(x; theta): what couplings and autoregressive maps apply to each entry.
+
+All are the identity at theta = 0, and their slopes are bounded away from zero and infinity.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+from unveil.parts import Part
+
+
+class Monotone(Part, ABC):
+    """y = f(x; theta), increasing in x."""
+
+    parameters_per_entry: int
+    """The number P of parameters."""
+
+    @abstractmethod
+    def forward(self, x: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """y and log f'(x), each shaped like x, for theta (P, \\*x.shape)."""
+
+    @abstractmethod
+    def inverse(self, y: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """x and log of the inverse's slope, -log f'(x)."""
+
+
+class Shift(Monotone):
+    """y = x + t (NICE: Dinh et al. 2015)."""
+
+    parameters_per_entry = 1
+
+    def forward(self, x: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """x + t, and 0."""
+        (t,) = theta
+        return x + t, torch.zeros_like(x)
+
+    def inverse(self, y: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """y - t, and 0."""
+        (t,) = theta
+        return y - t, torch.zeros_like(y)
+
+
+class Affine(Monotone):
+    """y = e^s x + t, with s = b tanh(a / b) (RealNVP: Dinh et al. 2017).
+
+    Args:
+        bound: b, the largest |log-slope|.
+    """
+
+    parameters_per_entry = 2
+
+    def __init__(self, bound: float = 5.0) -> None:
+        super().__init__()
+        if not bound > 0:
+            raise ValueError(f"bound: expected a positive number, got {bound}")
+        self.bound = bound
+
+    def forward(self, x: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """e^s x + t, and s."""
+        t, s = self._shift_and_log_slope(theta)
+        return s.exp() * x + t, s
+
+    def inverse(self, y: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """e^-s (y - t), and -s."""
+        t, s = self._shift_and_log_slope(theta)
+        return (-s).exp() * (y - t), -s
+
+    def _shift_and_log_slope(self, theta: Tensor) -> tuple[Tensor, Tensor]:
+        t, a = theta
+        return t, self.bound * torch.tanh(a / self.bound)
+
+
+def sharpened(monotone: Monotone, x: Tensor, y: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
+    """A solution x of f(x; theta) = y that is right up to rounding, after one Newton step, and the inverse's log-slope.
+
+    The step is x + (y - f(x)) / f'(x): its gradient at constant x and f'(x) is the inverse function's,
+    dx/dy = 1 / f' and dx/dtheta = -(df/dtheta) / f'.
+    """
+    x = x.detach()
+    reached, log_slope = monotone(x, theta)
+    x = x + (y - reached) * (-log_slope.detach()).exp()
+    if torch.is_grad_enabled():
+        log_slope = monotone(x, theta)[1]
+    return x, -log_slope

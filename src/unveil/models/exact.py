@@ -1,0 +1,97 @@
+"""Models of data by an exact density, without a latent variable: normalizing flows.
+
+log p(x | c) is exact for real numbers. For whole numbers 0, ..., L - 1 the flow is a density of y = x + u, u in [0, 1):
+log P(x) = log E_q(y | x)[p(y) / q(y | x)], bounded below by the ELBO and estimated by importance sampling like any
+other model's. Both count in the data's own units: nats for P(x) of whole numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from unveil import flows
+from unveil.distributions import Dequantized, Floor, Transformed
+from unveil.flows import ActNorm, Flow, Logit
+from unveil.models.model import Model
+from unveil.models.visit import Visit
+from unveil.variables import Batch, Observed, Variable
+
+FlowFactory = Callable[[Sequence[int], int], Flow]
+"""Makes a flow from ``shape, context``: a class of ``unveil.flows``, or functools.partial of one."""
+
+MARGIN = 1e-6
+"""How far the logit of whole numbers keeps from 0 and 1 (Papamakarios et al. 2017, for MNIST)."""
+
+
+class FlowModel(Model):
+    """p(x | c) by a flow.
+
+    Real numbers are brought to zero mean and unit variance first (per entry of a vector, per channel of an image), with
+    the log-determinant of that; whole numbers are dequantized and mapped to all real numbers by a logit.
+
+    Args:
+        x: What is observed.
+        context: What the model is conditioned on, if anything.
+        flow: Makes the flow.
+        margin: How far the logit of whole numbers keeps from 0 and 1.
+
+    Example:
+        >>> model = FlowModel(Variable((3,)))
+        >>> model.log_prob(torch.zeros(5, 3)).shape
+        torch.Size([5])
+    """
+
+    x: Variable
+    latents = ("y",)
+
+    def __init__(
+        self, x: Variable, context: Variable | None = None, flow: FlowFactory = flows.MAF, margin: float = MARGIN
+    ) -> None:
+        super().__init__()
+        self.x, self.context = x, context
+        self.input = ActNorm(x.shape, learned=False) if x.levels is None else Logit(x.shape, x.levels, margin)
+        self.flow = flow(x.shape, context.features if context else 0)
+
+    def walk(self, visit: Visit, batch: Batch) -> None:
+        """x, or y and what it is rounded down to."""
+        x, c, levels, dims = batch["x"], batch.context, self.x.levels, len(self.x.shape)
+        if batch.mask is not None:
+            raise ValueError("mask: a flow can't marginalise missing entries; impute them, or fit a VAE")
+        if levels is None:
+            visit("x", p=lambda: self.density(c), value=x)
+        else:
+            y = visit(
+                "y", p=lambda: self.density(c), q=None if x is None else lambda: Dequantized(x.to(self.dtype), dims)
+            )
+            visit("x", p=lambda: Floor(y, levels, dims), value=x)
+
+    def density(self, context: Tensor | None = None) -> Transformed:
+        """p(x | c) of real numbers; of whole numbers, p(y | c)."""
+        return Transformed(self.flow(context), self.input)
+
+    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """log p(x | c) of real numbers, (B,) in nats, exactly.
+
+        Raises:
+            ValueError: For whole numbers, whose log P(x) is only estimated: use ``uv.evaluate``.
+        """
+        if self.x.levels is not None:
+            raise ValueError("log_prob: log P(x) of whole numbers is an integral over y; use uv.evaluate, or an ELBO")
+        return self.trace(x, context=context).log_joint[0]
+
+    @torch.no_grad()
+    def encode(self, x: Observed | Batch, *, context: Tensor | None = None) -> Tensor:
+        """The noise that x comes from, z = f(x); whole numbers at the middle of their cells, y = x + 1/2.
+
+        Returns:
+            (B, \\*noise shape).
+        """
+        batch = self._batch(x, context).to_precision(self.dtype)
+        values = batch["x"]
+        if values is None:
+            raise ValueError("x: expected data to encode, got none")
+        y = values.to(self.dtype) + (0.0 if self.x.levels is None else 0.5)
+        return self.flow.bijection(self.input(y)[0], batch.context)[0]

@@ -1,0 +1,137 @@
+"""A flow is an exact density: it integrates to one, its samples are its own, and it can become what it should."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+import torch
+
+from tests.distributions.test_densities import assert_drawn_from
+from tests.registry import DOUBLE, TINY, TINY_CONV, noise
+from tests.supports import plane_about
+from unveil import flows
+from unveil.distributions import MultivariateNormal
+from unveil.flows import Flow
+from unveil.priors import MixtureOfGaussians
+
+PLANE = {
+    "IAF": partial(flows.IAF, (2,), transforms=2, hidden=(8,)),
+    "MAF": partial(flows.MAF, (2,), transforms=2, hidden=(8,)),
+    "MAF of a mixture": partial(
+        flows.MAF, (2,), transforms=2, hidden=(8,), base=partial(MixtureOfGaussians, components=3)
+    ),
+    "MAF of splines": partial(flows.MAF, (2,), transforms=2, hidden=(8,), monotone=flows.Spline),
+    "NICE": partial(flows.NICE, (2,), transforms=2, net=TINY),
+    "NSF": partial(flows.NSF, (2,), transforms=2, net=TINY),
+    "RealNVP": partial(flows.RealNVP, (2,), transforms=2, net=TINY),
+    "Glow": partial(flows.Glow, (2, 2, 2), steps=1, net=TINY_CONV),
+}
+ON_PLANE = pytest.mark.parametrize("name", [name for name in PLANE if name != "Glow"])
+
+
+def wild(name: str, context: int = 0, spread: float = 0.2) -> Flow:
+    """A flow with random parameters."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        flow = PLANE[name](context=context).double()
+        with torch.no_grad():
+            for parameter in flow.parameters():
+                parameter += spread * torch.randn(parameter.shape, dtype=DOUBLE)
+    return flow
+
+
+@ON_PLANE
+@pytest.mark.parametrize("context", [0, 2])
+def test_a_density_on_the_plane_integrates_to_one_and_samples_are_drawn_from_it(name, context, generator):
+    c = noise(context) if context else None
+    distribution = wild(name, context, spread=0.1)(c)
+    drawn = distribution.sample((20_000,), generator)
+    grid = plane_about(drawn.mean(0), drawn.std(0), points=1000)
+    with torch.no_grad():
+        log_mass = grid.log_mass(distribution)
+    torch.testing.assert_close(log_mass.logsumexp(0), torch.tensor(0.0), rtol=0, atol=1e-3)  # the grid is coarse
+    assert_drawn_from(log_mass, grid.cell(grid.values), grid.cell(drawn))
+
+
+@pytest.mark.parametrize("name", PLANE)
+@pytest.mark.parametrize("context", [0, 2])
+def test_draws_come_with_their_own_density(name, context, generator):
+    distribution = wild(name, context)(noise(3, context) if context else None)
+    lead = (5, 3) if context else (5,)
+    x, log_p = distribution.rsample_and_log_prob((5,), generator)
+    assert log_p.shape == lead
+    torch.testing.assert_close(log_p, distribution.log_prob(x), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", PLANE)
+def test_draws_are_reproducible_and_differentiable(name):
+    flow = wild(name)
+    first, again = (flow().sample((4,), torch.Generator().manual_seed(1)) for _ in range(2))
+    assert torch.equal(first, again)
+    if not flow().has_rsample:  # a mixture's choice of a component has no gradient
+        return
+    first = flow().rsample((4,), torch.Generator().manual_seed(1))
+    gradients = torch.autograd.grad(first.square().sum(), [p for p in flow.parameters() if p.requires_grad])
+    assert all(one.isfinite().all() for one in gradients)
+    assert any(one.any() for one in gradients)
+
+
+@ON_PLANE
+def test_a_new_flow_is_its_base_but_for_rotations(name):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        flow = PLANE[name]().double()
+    base = flow().base
+    x = noise(6, 2)
+    if name == "NSF":
+        torch.testing.assert_close(flow().log_prob(x), base.log_prob(x), rtol=1e-5, atol=1e-5)
+    else:
+        torch.testing.assert_close(flow().log_prob(x), base.log_prob(x))
+
+
+def test_a_context_that_is_missing_or_not_expected_is_refused():
+    with pytest.raises(ValueError, match="context: expected 2 features to be conditioned on, got none"):
+        flows.MAF((2,), context=2, hidden=(8,))()
+    with pytest.raises(ValueError, match="context: expected no features to be conditioned on, got 2"):
+        flows.MAF((2,), hidden=(8,))(torch.zeros(1, 2))
+
+
+def test_a_linear_autoregressive_flow_recovers_a_gaussian_exactly():
+    """The maximum of the likelihood is closed form: the entropy of the data's Gaussian."""
+    torch.manual_seed(0)
+    scale_tril = torch.tensor([[2.0, 0, 0], [1.5, 0.5, 0], [-0.3, 0.2, 1.1]], dtype=DOUBLE)
+    x = noise(500, 3) @ scale_tril.T + torch.tensor([1.0, -2.0, 0.5], dtype=DOUBLE)
+    centred = x - x.mean(0)
+    best = MultivariateNormal(x.mean(0), torch.linalg.cholesky(centred.T @ centred / len(x)))
+    flow = flows.MAF((3,), transforms=1, hidden=()).double()
+    optimizer = torch.optim.LBFGS(flow.parameters(), max_iter=2000, tolerance_grad=1e-10, tolerance_change=1e-14)
+
+    def loss() -> torch.Tensor:
+        optimizer.zero_grad()
+        value = -flow().log_prob(x).mean()
+        # a Gaussian has slopes that do not depend on x: leave the log-slopes' weights at zero
+        value.backward()
+        flow.bijection.bijections[0].net.output.weight.grad[3:] = 0
+        return value
+
+    optimizer.step(loss)
+    torch.testing.assert_close(flow().log_prob(x), best.log_prob(x), rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(flow().log_prob(x).mean(), -best.entropy(), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", [name for name in PLANE if name not in ("IAF", "MAF of a mixture")])
+def test_a_density_compiles_without_a_break(name):
+    flow = wild(name).float()
+    x = noise(8, *flow.shape, dtype=torch.float32)
+    compiled = torch.compile(lambda x: flow().log_prob(x), fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(x), flow().log_prob(x))
+
+
+def test_images_of_odd_sides_are_refused_with_the_way_out():
+    with pytest.raises(ValueError, match=r"images of even sides.*pad the images, or use MAF or NSF"):
+        flows.Glow((1, 5, 5))
+    with pytest.raises(ValueError, match="Glow expects images"):
+        flows.Glow((5,))
+    with pytest.raises(ValueError, match="a coupling expects at least 2 entries, got 1; use MAF"):
+        flows.RealNVP((1,))
