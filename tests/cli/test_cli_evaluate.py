@@ -63,7 +63,7 @@ def test_a_context_is_taken_from_the_run(unveil, fit):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("--data images.npz", "--data: expected 5, binary, which the model was made for, got 1x4x4, 4 levels"),
+        ("--data images.npz", "expected rows of shape (5,) as in the data that the model was fitted to, got (1, 4, 4)"),
         ("--split tset", "--split: expected one of 'train', 'validation', 'test', got 'tset'; did you mean 'test'?"),
         ("--particles 0", "--particles: expected at least 1, got 0"),
         ("--limit 0", "--limit: expected at least 1, got 0"),
@@ -84,7 +84,7 @@ def test_a_model_with_a_context_needs_data_with_one(unveil, fit):
     fit("--out run --model CVAE --context label")
     Path("run/config.yaml").unlink()
     assert (
-        "--context: expected 3, binary, which the model was made for, got none"
+        "--context: expected one-hot labels of 3 classes, as the model was fitted with, got none"
         in unveil("evaluate run --data tiny.npz").err
     )
 
@@ -108,3 +108,14 @@ def test_a_run_that_was_cut_short_says_how_to_go_on(fit, unveil):
 def test_a_limit_is_said(fit, unveil):
     fit("--out run")
     assert "4 of the 6 test rows" in unveil("evaluate run --particles 2 --limit 4").out
+
+
+def test_new_data_is_read_as_the_runs_own_and_judged_in_whole(fit, unveil):
+    fit("--data tiny.npz --out run --context label --model CVAE")
+    x = np.load("tiny.npz")
+    np.savez("few.npz", x=x["x"][:7], y=x["y"][:7] * 0 + 1)
+    result = unveil("evaluate run --particles 2 --data few.npz")
+    assert result.status == 0, result.err
+    assert "the 7 rows" in result.out
+    own = unveil("evaluate run --particles 2 --data ./tiny.npz")
+    assert "test rows" in own.out, "rows that were trained on judge"

@@ -33,7 +33,7 @@ def test_everything_is_said_and_written(unveil):
     folder = Path("run")
     written = {path.name for path in folder.iterdir()}
     assert written == {
-        "checkpoint", "config.yaml", "evaluation.json", "metrics.jsonl", "model.safetensors", "plots"
+        "checkpoint", "config.yaml", "data.json", "evaluation.json", "metrics.jsonl", "model.safetensors", "plots"
     }  # fmt: skip
     assert (folder / "plots" / "reconstructions_and_samples.png").read_bytes().startswith(b"\x89PNG")
     assert len((folder / "metrics.jsonl").read_text().splitlines()) == 2
@@ -185,6 +185,6 @@ def test_missing_cells_of_a_table_are_marginalised_where_asked_for(unveil):
     assert "--missing mask" in refused.err
     result = unveil(f"{words} --missing mask")
     assert result.status == 0, result.err
-    assert "entries of the training part are missing" in result.out
+    assert "entries of the training rows are missing" in result.out
     assert Path("run/plots/marginals.png").is_file()
     assert unveil("evaluate run --particles 2").status == 0

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from unveil.data import load
+from unveil.variables import Variable
 
 X = np.random.default_rng(0).normal(size=(30, 4))
 Y = np.arange(30) % 3
@@ -116,6 +117,15 @@ def test_contexts_follow_their_rows_when_rows_are_held_out():
         assert torch.equal(batch.context.argmax(dim=1), batch.x[:, 0].long() % 3)
 
 
+@pytest.mark.parametrize(("y", "variable"), [(Y - 1, Variable((1,))), (10**9 * (1 + Y), Variable((3,), levels=2))])
+def test_whole_numbers_that_number_no_classes_are_numbers_or_names(y, variable):
+    data = load((X, y), context="label", test="none", validation="none")
+    assert data.context == variable
+    context = data.train.rows(slice(None)).context
+    codes = context[:, 0] + 1 if variable.levels is None else context.argmax(1)
+    assert torch.equal(codes.long(), torch.from_numpy(Y).long())
+
+
 def test_digits_are_conditioned_on_by_label():
     assert load(context="label").context.shape == (10,)
 
@@ -124,8 +134,8 @@ def test_digits_are_conditioned_on_by_label():
     ("source", "message"),
     [
         (X, "expected labels in data"),
-        ((X, Y - 1), "negative ones in rows 0, 3, 6"),
-        ((X, Y + 10**9), "at most 10,000 classes"),
+        ((np.arange(10_001.0), np.arange(10_001) * 3), "at most 10,000 classes, got 10,001"),
+        ((np.arange(10_001.0), np.arange(10_001)), "at most 10,000 classes, got 10,001"),
         ((X, np.where(Y == 1, np.nan, Y)), "NaN or infinity in rows 1, 4, 7"),
         ({"train": (X, Y), "test": (X, Y + 1)}, r"'test'\): .* \(e\.g\. 3\) in rows 2, 5, 8"),
         ({"train": (X, Y.astype(str)), "test": (X, (Y + 1).astype(str))}, "e.g. '3'"),

@@ -71,8 +71,19 @@ def test_options_that_make_no_sense_are_refused(table, options, message):
 
 def test_a_column_that_is_never_observed_is_refused(table):
     table[:, 1] = np.nan
-    with pytest.raises(ValueError, match=r"expected an observed number in every column, got none in \[1\]"):
+    with pytest.raises(ValueError, match=r"expected an observed number in every column.*, got none in \[1\]"):
         load(table, missing="mask")
+    held_out = table.copy()
+    held_out[:-5, 1], held_out[-5:, 1] = np.nan, 1.5
+    with pytest.raises(ValueError, match=r"every column of the training rows, got none in \[1\]"):
+        load(held_out, missing="mask", test="last:5", validation="none")
+
+
+def test_a_masked_array_keeps_its_mask(table, gaps):
+    data = load(np.ma.masked_array(table, gaps), missing="mask", test="none", validation="none")
+    assert torch.equal(data.train.stored.mask, torch.from_numpy(~gaps))
+    with pytest.raises(ValueError, match="expected finite numbers, got NaN or infinity"):
+        load(np.ma.masked_array(table, gaps))
 
 
 def test_a_table_with_missing_entries_is_fitted_and_evaluated(table, gaps, tmp_path):

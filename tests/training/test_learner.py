@@ -111,10 +111,11 @@ def test_data_that_no_term_scores_is_refused():
 
 def test_a_mask_that_no_term_takes_is_told_of(x):
     model, batch = Careless(X, latent_dim=2, declares=True), Batch(x, mask=torch.rand(40, 6) < 0.8)
-    with pytest.warns(UserWarning, match="mask: entries are marked as missing, and no variable"):
+    with pytest.warns(UserWarning, match="mask: entries of x are marked as missing, and the walk does not tell"):
         uv.fit(model, batch, epochs=1, progress=False)
-    with pytest.warns(UserWarning, match="mask: entries are marked as missing, and no variable"):
-        uv.evaluate(model, batch, particles=2, progress=False)
+    with pytest.warns(UserWarning, match="mask: entries of x are marked as missing, and the walk does not tell"):
+        found = uv.evaluate(model, batch, particles=2, progress=False)
+    assert any("does not tell x which of its entries are missing" in note for note in found.notes)
 
 
 def test_the_first_batchs_values_are_looked_at(model, x):
@@ -125,3 +126,8 @@ def test_the_first_batchs_values_are_looked_at(model, x):
 def test_a_class_is_no_objective(model):
     with pytest.raises(TypeError, match="objective: expected an object of a class of Objective, got <class"):
         Learner(model, FreeBits)
+
+
+def test_a_tensor_in_the_place_of_a_batch_is_refused(model, x):
+    with pytest.raises(TypeError, match=r"batch: expected a Batch, uv\.Batch\(x=\.\.\.\), got Tensor"):
+        Learner(model)(x)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from unveil.data import Data, Split
     from unveil.evaluation import Evaluation
     from unveil.models import Model
+    from unveil.training.folder import Folder
 
 OF_THE_SOURCE = ("validation", "test", "split_seed")
 """How one source of data is split says nothing about another one."""
@@ -43,64 +44,79 @@ def evaluate(words: list[str]) -> int:
     options = resolved.options(EvaluateOptions)
     at_least_one(particles=options.particles, limit=options.limit)
     with redirect_stdout(sys.stderr):  # whatever else is printed, standard output holds the result alone
-        evaluation, heading = judged(options, resolved.config, own="data" not in line)
+        evaluation, heading = judged(options, resolved.config, own=names_own_data(line), named="data" in line)
     print(json.dumps(evaluation.to_dict(), indent=2) if options.json else f"{heading}\n\n{evaluation}")
     return 0
 
 
-def with_the_runs_data(line: Layer) -> Layer:
-    """The settings, with the run's own data where none is named."""
+def config_of(line: Layer) -> Layer:
+    """The settings that the run was fitted with; none where they are not there."""
     run = Path(str(line.get("run", "")))
     file = (run if run.is_dir() else run.parent) / CONFIG
-    own = read_config(file) if file.is_file() else {}
+    return read_config(file) if file.is_file() else {}
+
+
+def names_own_data(line: Layer) -> bool:
+    """Whether the data is what the run was fitted to: its training rows must not judge."""
+    own, named = str(config_of(line).get("data")), str(line.get("data"))
+    return "data" not in line or named == own or Path(named).resolve() == Path(own).resolve()
+
+
+def with_the_runs_data(line: Layer) -> Layer:
+    """The settings, with the run's own data where none is named."""
+    own = config_of(line)
     own = {key: own[key] for key in DataOptions.__dataclass_fields__ if key in own}
-    if "data" in line:
+    if not names_own_data(line):
         own = {key: value for key, value in own.items() if key not in OF_THE_SOURCE}
     return merge(own, line)
 
 
-def judged(options: EvaluateOptions, config: dict[str, object], *, own: bool) -> tuple[Evaluation, str]:
-    """The evaluation, and what was evaluated; ``own`` for the data that the run was fitted to."""
+def judged(options: EvaluateOptions, config: dict[str, object], *, own: bool, named: bool) -> tuple[Evaluation, str]:
+    """The evaluation, and what was evaluated.
+
+    Args:
+        options: What was asked for.
+        config: The same as plain data.
+        own: Whether the data is where that was which the run was fitted to.
+        named: Whether somebody named it.
+    """
     from unveil.models.checking import check_kind
+    from unveil.training.folder import Folder
 
     with user_errors(config):
         model = loaded(options.run, options.device, trust=options.trust)
         if not options.data:
             raise UsageError(f"--data: expected the data to judge by, since there is no {CONFIG} beside {options.run}")
-        data = options.load()
+        folder = Folder(options.run if Path(options.run).is_dir() else Path(options.run).parent)
+        data = options.load(None if own else folder.format)
+        if own and has_changed(folder, data):
+            if not named:
+                raise UsageError(
+                    f"--data: the data of {options.run} is no longer what it was fitted to, so its held-out rows may "
+                    "have been trained on; restore it, or name unseen data by --data"
+                )
+            data, own = options.load(folder.format), False
         check_kind(model, data.variable, data.context)
-        if own:
-            refuse_changed(Path(options.run), data)
         name = options.split or judging_split(data)
         split = data.split(name)
     evaluation = judge(model, split, options)
     told = [
         block("Data", [in_flags(note, config) for note in data.describe()]),
         block("Model", described_model(model)),
-        block("On", [rows_judged(len(split), name, options.limit)]),
+        block("On", [rows_judged(len(split), name if own or len(data.splits) > 1 else "", options.limit)]),
     ]
     return evaluation, "\n".join(told)
 
 
 def rows_judged(rows: int, name: str, limit: int | None) -> str:
     """The rows that judge, in words."""
-    return f"the {rows:,} {name} rows" if limit is None or limit >= rows else f"{limit:,} of the {rows:,} {name} rows"
+    rows_of = f"{rows:,} {name} rows" if name else f"{rows:,} rows"
+    return f"the {rows_of}" if limit is None or limit >= rows else f"{limit:,} of the {rows_of}"
 
 
-def refuse_changed(run: Path, data: Data) -> None:
-    """Refuse data that is not what the run was fitted to any more: its test rows might have been trained on.
-
-    Raises:
-        UsageError: Saying what to do.
-    """
-    from unveil.training.folder import Folder
-
-    fitted_to = Folder(run if run.is_dir() else run.parent).fitted_to
-    if fitted_to.get("train", (now := data.train.fingerprint())) != now:
-        raise UsageError(
-            f"--data: the data of {run} is no longer what it was fitted to, so its held-out rows may have been trained "
-            "on; restore it, or name unseen data by --data"
-        )
+def has_changed(folder: Folder, data: Data) -> bool:
+    """Whether the data is not what the run was fitted to any more: its test rows might have been trained on."""
+    return folder.fitted_to.get("train", (now := data.train.fingerprint())) != now
 
 
 def judging_split(data: Data) -> str:

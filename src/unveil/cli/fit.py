@@ -104,7 +104,7 @@ def conclude(run: Run, job: Job) -> None:
         say(f"\nFitted in {clock(run.seconds)}{best(run)}")
     if job.options.evaluate and not (folder / EVALUATION).is_file():
         judge(run, job)
-    files = (CONFIG, "model.safetensors", "metrics.jsonl", EVALUATION)
+    files = (CONFIG, "model.safetensors", "data.json", "metrics.jsonl", EVALUATION)
     written = [file for file in files if (folder / file).is_file()]
     written += [f"{PLOTS}/{picture.name}" for picture in sorted((folder / PLOTS).glob("*.png"))]
     say("\n" + block("Written", [f"to {folder}: {', '.join(written)}"]))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from unveil.cli.registry import ModelFactory
-    from unveil.data import Data
+    from unveil.data import Data, Format
     from unveil.gradients import Gradient
     from unveil.objectives import Objective, Schedule
     from unveil.training.settings import Settings
@@ -59,8 +59,8 @@ class DataOptions:
     missing: str = "refuse"
     split_seed: int = 0
 
-    def load(self) -> Data:
-        """Load the data."""
+    def load(self, like: Format | None = None) -> Data:
+        """Load the data, read as other data was if that is said."""
         from unveil import data
 
         return data.load(
@@ -70,6 +70,7 @@ class DataOptions:
             binarize=self.binarize,
             context=self.context,
             missing=self.missing,
+            like=like,
             seed=self.split_seed,
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +41,7 @@ def sample(words: list[str]) -> int:
     with user_errors(resolved.config):
         model = loaded(options.run, options.device, trust=options.trust)
         path = destination(options, model)
-        context = contexts(options.context, model.context)
+        context = contexts(options.context, model.context, class_names(options.run))
         drawn = draws(model, options, context)
         if path.suffix == ".png":
             write_picture(path, drawn, variables_of(model), columns=0 if context is None else len(context))
@@ -82,8 +82,21 @@ def destination(options: SampleOptions, model: Model) -> Path:
     return path
 
 
-def contexts(text: str | None, variable: Variable | None) -> Tensor | None:
+def class_names(run: str) -> list[str]:
+    """What the classes that a run is conditioned on are called; nothing where it does not say."""
+    from unveil.training.folder import Folder
+
+    form = Folder(run if Path(run).is_dir() else Path(run).parent).format
+    return [] if form is None else form.class_names
+
+
+def contexts(text: str | None, variable: Variable | None, names: Sequence[str] = ()) -> Tensor | None:
     """What samples are conditioned on, (rows, features): as the text says, or every class in turn.
+
+    Args:
+        text: A class by its name or number, or numbers.
+        variable: What the model is conditioned on.
+        names: What the classes are called.
 
     Raises:
         UsageError: If the text does not say what the model is conditioned on.
@@ -97,12 +110,18 @@ def contexts(text: str | None, variable: Variable | None) -> Tensor | None:
     count, classes = variable.features, variable.levels == 2
     if text is None and classes:
         return torch.eye(count)
-    expected = f"a class 0..{count - 1}, or " if classes else ""
+    called = list(names) if classes and len(names) == count else [str(number) for number in range(count)]
+    some = (
+        f"({', '.join(called[:10])}{', ...' * (count > 10)})"
+        if names and not names[0].isdecimal()
+        else f"0..{count - 1}"
+    )
+    expected = f"a class {some}, or " if classes else ""
     expected += f"{count} numbers separated by commas"
     if text is None:
         raise UsageError(f"--context: expected {expected}, got nothing")
-    if classes and text.isdecimal() and int(text) < count:
-        return torch.eye(count)[[int(text)]]
+    if classes and text in called:
+        return torch.eye(count)[[called.index(text)]]
     try:
         numbers = [float(number) for number in text.split(",")]
     except ValueError:

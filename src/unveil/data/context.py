@@ -38,6 +38,11 @@ class OneHot:
         names = "" if self.values is None else f" ({', '.join(map(str, self.values[:5]))}{', ...' * (self.count > 5)})"
         return f"one-hot labels of {self.count} classes{names}"
 
+    @property
+    def names(self) -> list[str]:
+        """What the classes are called, in the order of their codes."""
+        return [str(value) for value in (range(self.count) if self.values is None else self.values.tolist())]
+
     def encode(self, y: Array, where: str) -> Tensor:
         """One-hot vectors, (N, count), uint8.
 
@@ -114,13 +119,14 @@ def find_encoding(part: RawSplit, where: str) -> OneHot | AsGiven:
         _check_count(len(values), where)
         return OneHot(len(values), values)
     check_numbers(y, f"{where}, context")
-    if y.ndim == 2 or (y != np.rint(y)).any():
+    if y.ndim == 2 or (y != np.rint(y)).any() or y.min() < 0:
         return AsGiven(y.reshape(len(y), -1).shape[1])
-    if y.min() < 0:
-        rows = name_rows(np.flatnonzero(y < 0).tolist())
-        raise ValueError(f"{where}: expected labels 0, 1, ..., got negative ones in {rows}; drop or relabel these rows")
-    _check_count(int(y.max()) + 1, where)
-    return OneHot(int(y.max()) + 1)
+    values, highest = np.unique(y), int(y.max())
+    if len(values) <= highest / 2:  # codes such as 5 and 9005, rather than 0, 1, ...
+        _check_count(len(values), where)
+        return OneHot(len(values), values)
+    _check_count(highest + 1, where)
+    return OneHot(highest + 1)
 
 
 def _check_count(count: int, where: str) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from unveil.data.format import Format
 from unveil.data.messages import name_choices
 from unveil.data.split import Split
 from unveil.hints import did_you_mean
@@ -29,6 +30,8 @@ class Data:
         test: The rows that judge; ``None`` where there are none.
         notes: What was decided on loading, and why, one sentence each.
         columns: What the entries of a row are called, where they come from a table whose columns have names.
+        format: What a row is, to read other rows in the same way (``load(..., like=data.format)``); ``None`` where
+            nothing is said of it.
     """
 
     name: str
@@ -39,6 +42,7 @@ class Data:
     test: Split | None = None
     notes: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
+    format: Format | None = None
 
     @property
     def splits(self) -> dict[str, Split]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from unveil.data.binarize import binarized, check_convention
-from unveil.data.context import AsGiven, OneHot, find_encoding
+from unveil.data.context import find_encoding
 from unveil.data.dataset import SPLITS, Data
+from unveil.data.format import Format, in_order
 from unveil.data.holdout import Choice, Existing, HeldOut, SplitPlan, divide, plan_splits
 from unveil.data.messages import count_rows, name_choices
 from unveil.data.sources import RawData, RawSplit, read
@@ -27,6 +29,7 @@ def load(
     binarize: str | None = None,
     context: str | None = None,
     missing: str = "refuse",
+    like: Format | None = None,
     seed: int = 0,
 ) -> Data:
     """Load a data set from any source, in memory.
@@ -52,6 +55,8 @@ def load(
             vectors of real numbers stay as they are.
         missing: What NaN is: ``"refuse"`` for a mistake, ``"mask"`` for an entry that is missing and shall be
             marginalised.
+        like: What a row is (:attr:`Data.format`), for rows that come to a model which was fitted before: levels,
+            classes and the order of columns are then those, and no rows are held out unless asked for.
         seed: The seed that draws the rows held out.
 
     Returns:
@@ -74,16 +79,19 @@ def load(
     _check_seed(seed)
     _check_missing(missing, binarize)
     origin = read(source, context)
+    if like is not None and len(origin.parts) == 1:
+        validation, test = (choice if choice is not None else "none" for choice in (validation, test))
     plan = plan_splits(list(origin.parts), validation, test)
     parts = {name: origin.read(name, mark_missing=missing == "mask") for name in plan.parts}
-    train = parts[plan.train]
-    gaps = _gaps(train, origin.where(plan.train))
-    support = find_support(train.x, decoded=train.decoded)
-    encoding = None if context is None else find_encoding(train, origin.where(plan.train))
+    where = origin.where(plan.train)
+    train = parts[plan.train] = in_order(parts[plan.train], None if like is None else like.columns, where)
+    form = _found(train, where, context) if like is None else _held_to(like, train, where, context)
+    support, encoding = form.support, form.encoding
     rows = divide(len(train.x), plan, seed)
-    stored = {name: _store(origin, name, part, train, support, encoding) for name, part in parts.items()}
+    stored = {name: _store(origin, name, part, train, form) for name, part in parts.items()}
     splits = _assemble(stored, plan, rows)
-    notes = [_what(origin, train, support), _who(origin, plan, splits, seed), *gaps, *origin.notes]
+    notes = [_what(origin, train, support), _who(origin, plan, splits, seed)]
+    notes += [*_gaps(splits["train"], where, refuse=like is None), *_degenerate(splits["train"], train), *origin.notes]
     notes += [f"context: {encoding}"] if encoding else _unused_labels(train)
     variable = as_variable(train.x, support)
     if binarize is not None:
@@ -99,6 +107,7 @@ def load(
         test=splits.get("test"),
         notes=tuple(notes),
         columns=train.columns or (),
+        format=form,
     )
 
 
@@ -124,30 +133,72 @@ def _check_missing(missing: str, binarize: str | None) -> None:
         raise ValueError("missing: expected 'refuse' where grey values are binarized, got 'mask'")
 
 
-def _gaps(train: RawSplit, where: str) -> list[str]:
-    """The sentence on missing entries, where there are any."""
-    if train.missing is None:
+def _found(train: RawSplit, where: str, context: str | None) -> Format:
+    """What a row is, decided from the training part."""
+    encoding = None if context is None else find_encoding(train, where)
+    return Format(train.x.shape[1:], find_support(train.x, decoded=train.decoded), train.columns or (), encoding)
+
+
+def _held_to(like: Format, train: RawSplit, where: str, context: str | None) -> Format:
+    """What a row is, as it was decided before; refuses rows that are something else."""
+    if train.x.shape[1:] != like.shape:
+        raise ValueError(
+            f"{where}: expected rows of shape {like.shape} as in the data that the model was fitted to, got "
+            f"{train.x.shape[1:]}; take such data"
+        )
+    if (context is None) != (like.encoding is None):
+        expected = "none" if like.encoding is None else like.encoding
+        raise ValueError(f"context: expected {expected}, as the model was fitted with, got {context or 'none'}")
+    form = replace(like, support=like.support_of(train.x))
+    check_support(train.x, form.support, where)
+    return form
+
+
+def _gaps(train: Split, where: str, *, refuse: bool) -> list[str]:
+    """The sentence on missing entries of the training rows, where there are any."""
+    mask = train.stored.mask
+    if not isinstance(mask, torch.Tensor):
         return []
-    empty = np.flatnonzero(train.missing.reshape(len(train.x), -1).all(axis=0)).tolist()
-    if empty:
-        raise ValueError(f"{where}: expected an observed number in every column, got none in {empty[:5]}; drop them")
-    count, total = int(train.missing.sum()), train.missing.size
-    return [f"{count:,} of {total:,} entries of the training part are missing ({count / total:.1%}); marginalised"]
+    empty = (~mask.flatten(1).any(0)).nonzero().flatten().tolist()
+    if empty and refuse:
+        raise ValueError(
+            f"{where}: expected an observed number in every column of the training rows, got none in {empty[:5]}; drop "
+            "these columns"
+        )
+    count, total = int((~mask).sum()), mask.numel()
+    return [f"{count:,} of {total:,} entries of the training rows are missing ({count / total:.1%}); marginalised"]
 
 
-def _store(
-    origin: RawData, name: str, part: RawSplit, train: RawSplit, support: Support, encoding: OneHot | AsGiven | None
-) -> Batch:
+def _degenerate(train: Split, part: RawSplit) -> list[str]:
+    """The sentence on columns of a table of real numbers whose density knows no limit."""
+    x = train.stored.x
+    if not isinstance(x, torch.Tensor) or not x.is_floating_point() or x.dim() != 2 or len(x) < 2:
+        return []
+    names = part.columns or tuple(f"column {i}" for i in range(x.shape[1]))
+    low, high = x.amin(0), x.amax(0)
+    two = ((x == low) | (x == high)).all(0)
+    constant = [name for name, flat in zip(names, low == high, strict=True) if flat]
+    binary = [name for name, flag in zip(names, two & (low < high), strict=True) if flag]
+    said = []
+    for found, what in ((constant, "a single value"), (binary, "two values only")):
+        if found:
+            shown = ", ".join(found[:5]) + ", ..." * (len(found) > 5)
+            said.append(
+                f"{shown}: {what} among real numbers, whose density there grows without limit: log-likelihoods say "
+                "nothing about the other columns; leave it out, or model it apart"
+            )
+    return said
+
+
+def _store(origin: RawData, name: str, part: RawSplit, train: RawSplit, form: Format) -> Batch:
     """All rows of a part as tensors, checked against the training part."""
     where = origin.where(name)
+    support, encoding = form.support, form.encoding
+    part = in_order(part, train.columns, where)
     if part.x.shape[1:] != train.x.shape[1:]:
         raise ValueError(
             f"{where}: expected rows of shape {train.x.shape[1:]} as in the training part, got {part.x.shape[1:]}; "
             "resize them, or choose another part"
-        )
-    if part.columns != train.columns:
-        raise ValueError(
-            f"{where}: expected the columns {train.columns} as in the training part, in this order, got {part.columns}"
         )
     if part is not train:
         check_support(part.x, support, where)

@@ -23,6 +23,8 @@ EIGHT_BIT = 255
 COARSE_IMAGE = 32  # images of fewer levels than this (5 bits) were quantized on purpose; others are 8-bit images
 ROUNDED_OFF = 1e-3
 """The largest rounding error that a number may have, in its column's deviations."""
+SMALLEST = 1e-17
+"""The least spread of a column, and the inverse of its largest number: squares are between float32's limits."""
 GRID_TOLERANCE = 1e-3  # in units of 1/255; far above the rounding of single precision, far below the grid's step
 
 
@@ -123,6 +125,7 @@ def as_floating(x: Array, where: str) -> Tensor:
         raise ValueError(
             f"{where}: expected numbers within the range of {dtype}, got larger ones in {rows}; rescale them"
         )
+    _check_scale(copied, where)
     blurred = _blurred(x, copied)
     if len(blurred):
         raise ValueError(
@@ -133,12 +136,26 @@ def as_floating(x: Array, where: str) -> Tensor:
     return torch.from_numpy(copied).to(dtype)
 
 
+def _check_scale(x: Array, where: str) -> None:
+    """Refuse columns of x, (N, \\*shape) flattened, whose squares or their inverses single precision can't hold."""
+    if x.dtype != np.float32 or not len(x):
+        return
+    spread = np.ptp(x.reshape(len(x), -1), axis=0)
+    largest = np.abs(x.reshape(len(x), -1)).max(axis=0)
+    bad = np.flatnonzero((largest > 1 / SMALLEST) | ((spread > 0) & (spread < SMALLEST))).tolist()
+    if bad:
+        raise ValueError(
+            f"{where}: expected numbers whose squares single precision can hold, from {SMALLEST:g} to "
+            f"{1 / SMALLEST:g}, got columns of another scale: {', '.join(map(str, bad[:5]))}; choose other units"
+        )
+
+
 def _blurred(x: Array, copied: Array) -> list[int]:
     """The columns of x, (N, \\*shape) flattened, whose deviation is not much more than what copying rounded off.
 
     Constants, and what deviates from one by double precision's own rounding, are none.
     """
-    if copied.dtype.itemsize >= x.dtype.itemsize:
+    if x.dtype.itemsize <= (copied.dtype.itemsize if x.dtype.kind == "f" else copied.dtype.itemsize // 2):
         return []
     x, copied = x.reshape(len(x), -1), copied.reshape(len(x), -1)
     rounding, deviation = np.abs(x - copied).max(axis=0), x.std(axis=0)

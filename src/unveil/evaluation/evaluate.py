@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from unveil.evaluation.streaming import Stream, Streaming, entries_of_a_draw, se
 from unveil.evaluation.surgery import Surgery, surgery
 from unveil.evaluation.words import cap_sentence, collapse_sentence, is_at_cap
 from unveil.models import FromPosterior, Model, Trace
-from unveil.models.checking import check_scored
+from unveil.models.checking import check_scored, untold
 from unveil.models.term import combined
 from unveil.models.visit import FlatDensityError
 from unveil.progress import Show
@@ -93,7 +94,17 @@ def evaluate(
         prior = _from_prior(model, examples, streaming) if naive else NOT_ASKED_FOR
         parts = surgery(model, examples, streaming, sampled.nature, probe, pairs) if split_rate else NOT_ASKED_FOR
         known = None if exact is None else _known(exact, examples, streaming)
-    return _record(examples, streaming, sampled, prior, parts, known)
+    record = _record(examples, streaming, sampled, prior, parts, known)
+    return replace(
+        record, notes=(*record.notes, *map(_scored_in_full, untold([probe], examples.rows(torch.arange(1)))))
+    )
+
+
+def _scored_in_full(name: str) -> str:
+    return (
+        f"the walk does not tell {name} which of its entries are missing: if its distribution scores them, these are "
+        "the numbers of other data"
+    )
 
 
 def _probe(model: Model, examples: Examples, seed: int) -> Trace:

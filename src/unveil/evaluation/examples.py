@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -127,9 +128,11 @@ def _whole(data: Observed | Batch | Rows, seed: int) -> Batch:
         return Batch(x=data, size=len(next(iter(_variables(data)), ())))
     if isinstance(data, Rows):
         return _drawn(data, seed)
+    if isinstance(data, np.ndarray) and data.dtype.kind in "buif":
+        return _whole(torch.from_numpy(data), seed)
     raise TypeError(
-        f"data: expected a tensor, a mapping of tensors, a Batch or a Split, got {type(data).__name__}; load files "
-        "with unveil.data.load(...) and choose a split"
+        "data: expected a tensor, an array of numbers, a mapping of tensors, a Batch or a Split, got "
+        f"{type(data).__name__}; load files with unveil.data.load(...) and choose a split"
     )
 
 

@@ -82,7 +82,8 @@ def check_values(model: Model, batch: Batch) -> None:
     """
     expected = _variables(model)
     if expected and all(batch[name] is None for name in expected):
-        raise ValueError(f"{', '.join(expected)}: expected data to judge the model by, got none")
+        got = "none" if not batch.observed else f"{', '.join(batch.observed)}; hand over a mapping by name"
+        raise ValueError(f"{', '.join(expected)}: expected data to judge the model by, got {got}")
     check_shapes(model, batch)
     for name, variable in expected.items():
         values, mask = batch[name], batch.mask_of(name)
@@ -109,12 +110,23 @@ def check_scored(traces: Sequence[Trace], batch: Batch) -> None:
             f"walk: {names} was handed over, and no variable of the walk takes it as its value; declare the data, "
             f'visit("x", ..., value=batch["{next(iter(batch.observed))}"])'
         )
-    if batch.mask is not None and not any(isinstance(term.p, Masked) for term in observed if term.p is not None):
+    for name in untold(traces, batch):
         warnings.warn(
-            "mask: entries are marked as missing, and no variable of the walk is told; unless a distribution of yours "
-            'knows, hand the mask over: visit("x", ..., value=batch["x"], mask=batch.mask_of("x"))',
+            f"mask: entries of {name} are marked as missing, and the walk does not tell its variable; unless a "
+            f'distribution of yours knows, hand the mask over: visit("{name}", ..., value=batch["{name}"], '
+            f'mask=batch.mask_of("{name}"))',
             stacklevel=3,
         )
+
+
+def untold(traces: Sequence[Trace], batch: Batch) -> list[str]:
+    """The variables with missing entries that a walk seems to score as if nothing were missing."""
+    terms = {term.name: term for trace in traces for term in trace.observed if term.p is not None}
+    return [
+        name
+        for name in batch.observed
+        if batch.mask_of(name) is not None and name in terms and not isinstance(terms[name].p, Masked)
+    ]
 
 
 def _variables(model: Model) -> Mapping[str, Variable]:

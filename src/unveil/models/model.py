@@ -156,6 +156,8 @@ class Model(Configurable, nn.Module, ABC):
         Latent variables that are left out are drawn from the prior.
         """
         values = self._by_name(z)
+        if any(not isinstance(value, Tensor) or not value.dim() for value in values.values()):
+            raise TypeError("z: expected tensors, (examples, *latent) each")
         batch = Batch(context=context, size=len(next(iter(values.values()))))
         trace = self._replay(batch, Given(values, FromPrior(1, generator), particles=1, scores=""))
         if latents := [term for term in trace.latents if term.name not in values and term.value is not None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from accelerate import Accelerator, PartialState
 from unveil import data as datasets
 from unveil.config import describe
 from unveil.data import Data, Split
+from unveil.files import write_text
 from unveil.gradients import Gradient
 from unveil.models import FromPosterior, Model
 from unveil.models.checking import check_kind, check_values
@@ -208,6 +210,8 @@ def carry_out(
     settle(state, data.train)
     if folder and first:
         save(model, folder.weights)
+        if data.format is not None:
+            write_text(folder.data, json.dumps(data.format.to_plain(), indent=2) + "\n")
         if finished:
             counters.finished = True
             loop.save()

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from unveil.data import Format
 from unveil.files import write_text
 from unveil.models.saving import WEIGHTS, read_header
 
@@ -30,6 +31,7 @@ class Folder:
         self.weights = self.path / WEIGHTS
         self.checkpoint = self.path / "checkpoint" / "last.safetensors"
         self.metrics = self.path / "metrics.jsonl"
+        self.data = self.path / "data.json"
 
     @property
     def holds_a_run(self) -> bool:
@@ -52,6 +54,11 @@ class Folder:
     def fitted_to(self) -> dict[str, str]:
         """The fingerprints of the splits that the run was fitted to, by name; empty where there is no checkpoint."""
         return read_header(self.checkpoint).get("settings", {}).get("data", {}) if self.resumable else {}
+
+    @property
+    def format(self) -> Format | None:
+        """What a row of the data is that the run was fitted to; None where nothing says so."""
+        return Format.from_plain(json.loads(self.data.read_text())) if self.data.is_file() else None
 
     def refuse_taken(self, *, resume: bool, overwrite: bool) -> None:
         """Refuse a folder that holds something, unless it is clear what shall become of that.
@@ -83,7 +90,7 @@ class Folder:
         """
         self.refuse_taken(resume=resume, overwrite=overwrite)
         if overwrite or not self.resumable:
-            for file in (self.weights, self.checkpoint, self.metrics, self.path / "evaluation.json"):
+            for file in (self.weights, self.checkpoint, self.metrics, self.data, self.path / "evaluation.json"):
                 file.unlink(missing_ok=True)
         self.path.mkdir(parents=True, exist_ok=True)
 

@@ -69,6 +69,8 @@ class Learner(nn.Module):
 
     def forward(self, batch: Batch, generator: Generator = None) -> Tensor:
         """The surrogate loss of each example, (B,); its mean is what a loop descends."""
+        if not isinstance(batch, Batch):
+            raise TypeError(f"batch: expected a Batch, uv.Batch(x=...), got {type(batch).__name__}")
         step = self.step(batch, generator)
         if not self._begun:
             self._begin(batch, step.traces)

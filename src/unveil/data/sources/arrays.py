@@ -37,6 +37,8 @@ def as_array(value: Any, where: str = "data") -> Array:
         return array
     if not isinstance(value, np.ndarray | list):
         raise TypeError(f"{where}: expected an array, a tensor or a list of rows, got {type(value).__name__}")
+    if isinstance(value, np.ma.MaskedArray) and value.mask.any():
+        return np.ma.filled(value.astype(np.promote_types(value.dtype, np.float32)), np.nan)  # masked is missing
     try:
         return np.asarray(value)
     except (ValueError, TypeError) as error:

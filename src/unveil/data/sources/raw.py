@@ -111,9 +111,14 @@ def check_numbers(array: Array, where: str) -> None:
         if not finite.all():
             rows = name_rows(np.flatnonzero(~finite).tolist())
             raise ValueError(
-                f"{where}: expected finite numbers, got NaN or infinity in {rows}; drop or impute "
-                "them, or have NaN marginalised with missing='mask'"
+                f"{where}: expected finite numbers, got NaN or infinity in {rows}; drop or impute {_them(array, where)}"
             )
+
+
+def _them(array: Array, where: str) -> str:
+    """What else can be done about numbers that are not finite."""
+    only_nan = not np.isinf(array).any() and not where.endswith("context")
+    return "them, or have NaN marginalised with missing='mask'" if only_nan else "these rows"
 
 
 def arrange(x: Array) -> Array:
