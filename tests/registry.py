@@ -110,6 +110,7 @@ DENSITIES: dict[str, Density] = {
     "DiscretizedLogistic": Density(
         lambda p, *b: d.DiscretizedLogistic(p.real(*b, 2), p.positive(*b, 2), 4), finite(levels(4, 2)), ("mean", "mode")
     ),
+    "Logistic": Density(lambda p, *b: d.Logistic(p.real(*b, 2), p.positive(*b, 2)), plane, ALL),
     "Masked": Density(lambda p, *b: d.Masked(d.Bernoulli(p.real(*b, 3)), OBSERVED), finite(SEEN, OBSERVED)),
     "Mixture": Density(
         lambda p, *b: d.Mixture(p.real(3), d.Normal(p.real(3, 2), p.positive(3, 2))), plane, ("mean", "variance"), True
@@ -152,6 +153,7 @@ STANDARDIZERS = {
 PRIORS = {
     "ConditionalGaussian": partial(priors.ConditionalGaussian, net=TINY),
     "MixtureOfGaussians": partial(priors.MixtureOfGaussians, components=3),
+    "StandardLogistic": priors.StandardLogistic,
     "StandardNormal": priors.StandardNormal,
     "VampPrior": partial(priors.VampPrior, components=3),
     "VampPrior weighted": partial(priors.VampPrior, components=3, weighted=True),
@@ -215,6 +217,8 @@ BIJECTIONS = {
     "Coupling": partial(flows.Coupling, (3,), CONTEXT, net=TINY),
     "Coupling image": partial(flows.Coupling, (3, 2, 2), CONTEXT, (True, False, True), net=TINY_CONV),
     "Coupling spline": partial(flows.Coupling, (3,), CONTEXT, (False, True, False), MONOTONES["Spline"], TINY),
+    "Householder": partial(flows.Householder, (3,)),
+    "Householder amortized": partial(flows.Householder, (3,), CONTEXT),
     "Inverse": lambda: flows.Inverse(flows.MaskedAutoregressive((3,), CONTEXT, net=TINY_MASKED)),
     "Linear": partial(flows.Linear, (2,)),
     "Linear image": partial(flows.Linear, (3, 2, 2)),
@@ -228,8 +232,18 @@ BIJECTIONS = {
     ),
     "Permutation": partial(flows.Permutation, (3,), (1, 2, 0)),
     "Permutation image": partial(flows.Permutation, (3, 2, 1)),
+    "Planar": partial(flows.Planar, (3,)),
+    "Planar amortized": partial(flows.Planar, (3,), CONTEXT),
     "Reshape": partial(flows.Reshape, (1, 2, 2)),
     "Squeeze": partial(flows.Squeeze, (1, 2, 4)),
+    "Sylvester": partial(flows.Sylvester, (3,)),
+    "Sylvester amortized": partial(flows.Sylvester, (3,), CONTEXT, columns=2),
+}
+DEQUANTIZATIONS = {
+    "Uniform": partial(flows.Uniform, FOUR),
+    "Variational": partial(
+        flows.Variational, FOUR, partial(flows.RealNVP, transforms=2, net=TINY), net=TINY, features=2
+    ),
 }
 FLOWS = {
     "Flow": lambda: flows.Flow(
@@ -250,6 +264,16 @@ FLOW_MODELS = {
     "MAF": partial(models.MAF, FOUR, CLASSES, transforms=2, hidden=(6,)),
     "NICE": partial(models.NICE, REAL, None, transforms=2, net=TINY),
     "NSF": partial(models.NSF, REAL, None, transforms=2, bins=3, net=TINY),
+    "NICE dequantized": partial(
+        models.NICE,
+        FOUR,
+        None,
+        transforms=2,
+        net=TINY,
+        dequantization=partial(
+            flows.Variational, flow=partial(flows.RealNVP, transforms=2, net=TINY), net=TINY, features=2
+        ),
+    ),
     "RealNVP": partial(models.RealNVP, FOUR, None, transforms=2, net=TINY),
 }
 SOURCES = {
@@ -278,6 +302,7 @@ MODULES: dict[str, dict[str, Callable[[], nn.Module]]] = {
     "monotones": MONOTONES,
     "bijections": BIJECTIONS,
     "flows": FLOWS,
+    "dequantizations": DEQUANTIZATIONS,
     "flow models": FLOW_MODELS,
 }
 """Every registered module by concept: what makes one."""
@@ -362,6 +387,9 @@ def run(concept: str, module: nn.Module, dtype: torch.dtype = DOUBLE, extreme: f
         x = noise(6, *module.shape, dtype=dtype)
         y, log_det = module(x.sigmoid() if isinstance(module, flows.Logit) else x, c)
         return y.flatten(1) + log_det.unsqueeze(1)
+    if concept == "dequantizations":
+        x = data(FOUR, dtype=dtype)
+        return module(x).log_prob(x + 0.3)
     if concept == "flows":
         return module(c).log_prob(noise(6, *module.shape, dtype=dtype))
     if concept == "flow models":

@@ -10,7 +10,7 @@ from unveil.cli.documented import arguments
 from unveil.cli.parts import own_options
 from unveil.cli.registry import KINDS, NAMES, SIZES, find, named, spelled, word
 from unveil.cli.signatures import Slot, parameters
-from unveil.flows import Flow
+from unveil.flows import Dequantization, Flow
 from unveil.likelihoods import Likelihood
 from unveil.models import Model
 from unveil.nets import Net, NetFactory
@@ -25,6 +25,7 @@ SIZE_NAMES = {
     Posterior: ["x", "latent_dim", "context", "encoder"],
     Net: ["in_shape", "out_shape", "context"],
     Flow: ["shape", "context"],
+    Dequantization: ["x"],
 }
 
 

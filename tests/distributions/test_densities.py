@@ -116,7 +116,7 @@ def test_no_value_is_likelier_than_the_mode(name, statistic, seed, spread):
     assert at_mode >= highest - 1e-9
 
 
-SMOOTH = ["Normal", "MultivariateNormal", "RelaxedOneHot"]
+SMOOTH = ["Logistic", "Normal", "MultivariateNormal", "RelaxedOneHot"]
 
 
 def test_every_reparametrised_density_is_checked():

@@ -100,7 +100,9 @@ def test_gradients_of_both_directions_are_those_of_finite_differences(name):
     assert torch.autograd.gradcheck(lambda y, *_: bijection.inverse(y, c), (y, *wanted))
 
 
-@pytest.mark.parametrize("name", [name for name in BIJECTIONS if name.startswith(("Coupling", "Masked", "Inverse"))])
+@pytest.mark.parametrize(
+    "name", [name for name in BIJECTIONS if name.startswith(("Coupling", "Masked", "Inverse", "Planar", "Sylvester"))]
+)
 def test_maps_made_of_nets_start_as_the_identity(name):
     bijection = BIJECTIONS[name]().double()
     x, c = inputs(bijection, 6), context(bijection, 6)

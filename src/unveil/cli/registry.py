@@ -10,11 +10,10 @@ from collections.abc import Callable
 from unveil.cli.errors import UsageError, near
 from unveil.cli.signatures import a_kind
 from unveil.config import Configurable, class_path, locate
-from unveil.flows import Flow, Monotone, MonotoneFactory
+from unveil.flows import Dequantization, DequantizationFactory, Flow, FlowFactory, Monotone, MonotoneFactory
 from unveil.gradients import Gradient
 from unveil.likelihoods import Likelihood, LikelihoodFactory
 from unveil.models import Model
-from unveil.models.exact import FlowFactory
 from unveil.nets import Net, NetFactory
 from unveil.objectives import Objective, Schedule
 from unveil.posteriors import Posterior, PosteriorFactory
@@ -32,6 +31,7 @@ KINDS: dict[type, str] = {
     Net: "unveil.nets",
     Flow: "unveil.flows",
     Monotone: "unveil.flows",
+    Dequantization: "unveil.flows",
     Objective: "unveil.objectives",
     Gradient: "unveil.gradients",
     Schedule: "unveil.objectives",
@@ -40,6 +40,7 @@ KINDS: dict[type, str] = {
 
 FACTORIES = (
     ModelFactory, PriorFactory, LikelihoodFactory, PosteriorFactory, NetFactory, FlowFactory, MonotoneFactory,
+    DequantizationFactory,
 )  # fmt: skip
 SIZES: dict[type, int] = {typing.get_args(factory)[1]: len(typing.get_args(factory)[0]) for factory in FACTORIES}
 """How many arguments the factories of a kind are called with; they are not the user's to give."""

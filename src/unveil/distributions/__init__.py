@@ -5,7 +5,7 @@ from unveil.distributions.coded import Coded, Quantized
 from unveil.distributions.dequantized import Dequantized, Floor
 from unveil.distributions.discrete import Bernoulli, Binomial, Categorical, OneHotCategorical, RelaxedOneHot
 from unveil.distributions.kl import closed_form_kl, kl_per_dim
-from unveil.distributions.logistic import DiscretizedLogistic
+from unveil.distributions.logistic import DiscretizedLogistic, Logistic
 from unveil.distributions.masked import Masked
 from unveil.distributions.mixture import Mixture, pairwise_log_prob, select
 from unveil.distributions.noise import Generator, RowGenerators
@@ -24,6 +24,7 @@ __all__ = [
     "Factorized",
     "Floor",
     "Generator",
+    "Logistic",
     "Masked",
     "Mixture",
     "MultivariateNormal",

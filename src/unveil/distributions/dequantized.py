@@ -45,7 +45,7 @@ class Dequantized(Distribution):
             sample_shape = shape[: len(shape) - self.x.dim()]
             u = draw(self.noise, sample_shape, generator, pathwise=torch.is_grad_enabled())
         # x + u may round up to x + 1, which is another whole number's
-        return torch.minimum(self.x + u, torch.nextafter(self.x + 1, self.x))
+        return torch.minimum(torch.maximum(self.x + u, self.x), torch.nextafter(self.x + 1, self.x))
 
 
 class Floor(Factorized):

@@ -1,4 +1,6 @@
-"""The discretized logistic distribution on levels 0, 1, ..., L - 1.
+"""The logistic distribution, and its discretized form on levels 0, 1, ..., L - 1.
+
+log p(x) = -a - 2 log(1 + e^-a) - log s for a = (x - mu) / s, whose cumulative distribution function is sigmoid(a).
 
 P(k) = sigmoid((k + 1/2 - mu) / s) - sigmoid((k - 1/2 - mu) / s), where the edge levels take the whole tails, so that
 the levels' probabilities sum to one for every mu and s (Salimans et al. 2017).
@@ -6,12 +8,63 @@ the levels' probabilities sum to one for every mu and s (Salimans et al. 2017).
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Size, Tensor
 
-from unveil.distributions.base import Factorized
+from unveil.distributions.base import Factorized, sum_rightmost
 from unveil.distributions.noise import Generator, uniform
+
+
+class Logistic(Factorized):
+    """A product of logistic distributions.
+
+    Args:
+        loc: mu, (\\*batch, \\*event).
+        scale: s > 0, broadcastable with ``loc``.
+        event_dims: How many of the last axes make one event.
+    """
+
+    has_rsample = True
+
+    def __init__(self, loc: Tensor, scale: Tensor, event_dims: int = 1) -> None:
+        self.loc, self.scale = torch.broadcast_tensors(loc, scale)
+        super().__init__(self.loc.shape, event_dims)
+
+    @property
+    def mean(self) -> Tensor:
+        """mu."""
+        return self.loc
+
+    @property
+    def mode(self) -> Tensor:
+        """mu."""
+        return self.loc
+
+    @property
+    def variance(self) -> Tensor:
+        """pi^2 s^2 / 3."""
+        return (math.pi * self.scale).square() / 3
+
+    def log_prob_per_dim(self, value: Tensor) -> Tensor:
+        """-|a| - 2 log(1 + e^-|a|) - log s, the same for a and -a."""
+        a = ((value - self.loc) / self.scale).abs()
+        return -a - 2 * F.softplus(-a) - self.scale.log()
+
+    def entropy(self) -> Tensor:
+        """H = sum_i log s_i + 2, in nats."""
+        return sum_rightmost(self.scale.log() + 2, len(self.event_shape))
+
+    def _draw(self, shape: Size, generator: Generator) -> Tensor:
+        return self.loc + self.scale * standard_logistic(shape, self.loc, generator)
+
+
+def standard_logistic(shape: Size, like: Tensor, generator: Generator) -> Tensor:
+    """Logistic noise, logit(u), with u kept inside (0, 1) so that it is finite."""
+    info = torch.finfo(like.dtype)
+    return torch.logit(uniform(shape, like, generator).clamp(info.tiny, 1 - info.eps))
 
 
 class DiscretizedLogistic(Factorized):
@@ -55,6 +108,4 @@ class DiscretizedLogistic(Factorized):
         return torch.where(left, F.logsigmoid(b), torch.where(right, F.logsigmoid(-a), inside))
 
     def _draw(self, shape: Size, generator: Generator) -> Tensor:
-        info = torch.finfo(self.loc.dtype)
-        u = uniform(shape, self.loc, generator).clamp(info.tiny, 1 - info.eps)
-        return (self.loc + self.scale * torch.logit(u)).round().clamp(0, self.levels - 1)
+        return (self.loc + self.scale * standard_logistic(shape, self.loc, generator)).round().clamp(0, self.levels - 1)

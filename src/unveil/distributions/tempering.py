@@ -6,15 +6,17 @@ from functools import singledispatch
 
 from torch.distributions import Distribution
 
+from unveil.distributions.logistic import Logistic
 from unveil.distributions.mixture import Mixture
 from unveil.distributions.normal import MultivariateNormal, Normal
+from unveil.distributions.transformed import Transformed
 
 
 @singledispatch
 def tempered(distribution: Distribution, temperature: float) -> Distribution:
     """The distribution with its spread (standard deviation) multiplied by ``temperature``.
 
-    A mixture keeps its weights and means.
+    A mixture keeps its weights and means; of a flow it is the noise that is narrower (Kingma & Dhariwal 2018).
 
     Raises:
         ValueError: If distributions of this type have no such form; register a method for it.
@@ -30,6 +32,11 @@ def _(distribution: Normal, temperature: float) -> Normal:
 
 
 @tempered.register
+def _(distribution: Logistic, temperature: float) -> Logistic:
+    return Logistic(distribution.loc, temperature * distribution.scale, len(distribution.event_shape))
+
+
+@tempered.register
 def _(distribution: MultivariateNormal, temperature: float) -> MultivariateNormal:
     return MultivariateNormal(distribution.loc, temperature * distribution.scale_tril)
 
@@ -37,3 +44,8 @@ def _(distribution: MultivariateNormal, temperature: float) -> MultivariateNorma
 @tempered.register
 def _(distribution: Mixture, temperature: float) -> Mixture:
     return Mixture(distribution.log_weights, tempered(distribution.components, temperature))
+
+
+@tempered.register
+def _(distribution: Transformed, temperature: float) -> Transformed:
+    return Transformed(tempered(distribution.base, temperature), distribution.bijection, distribution.context)

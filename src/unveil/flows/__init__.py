@@ -3,6 +3,7 @@
 from unveil.flows.autoregressive import MaskedAutoregressive, MonotoneFactory
 from unveil.flows.base import Bijection, Chain, Inverse
 from unveil.flows.coupling import Coupling
+from unveil.flows.dequantization import Dequantization, DequantizationFactory, FlowFactory, Uniform, Variational
 from unveil.flows.elementwise import Logit
 from unveil.flows.flow import Flow
 from unveil.flows.linear import Linear, Permutation
@@ -10,6 +11,7 @@ from unveil.flows.monotone import Affine, Monotone, Shift
 from unveil.flows.multiscale import Branch
 from unveil.flows.named import IAF, MAF, NICE, NSF, Glow, RealNVP
 from unveil.flows.normalize import ActNorm
+from unveil.flows.residual import Householder, Planar, Sylvester
 from unveil.flows.shapes import Reshape, Squeeze
 from unveil.flows.spline import Spline
 
@@ -24,8 +26,12 @@ __all__ = [
     "Branch",
     "Chain",
     "Coupling",
+    "Dequantization",
+    "DequantizationFactory",
     "Flow",
+    "FlowFactory",
     "Glow",
+    "Householder",
     "Inverse",
     "Linear",
     "Logit",
@@ -33,9 +39,13 @@ __all__ = [
     "Monotone",
     "MonotoneFactory",
     "Permutation",
+    "Planar",
     "RealNVP",
     "Reshape",
     "Shift",
     "Spline",
     "Squeeze",
+    "Sylvester",
+    "Uniform",
+    "Variational",
 ]

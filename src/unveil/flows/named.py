@@ -85,7 +85,7 @@ class NICE(Flow):
         context: The number of features of c, 0 without one.
         transforms: The number of couplings.
         net: Makes each coupling's net.
-        base: Makes p_Z, a class of ``unveil.priors``; N(0, I) by default (the paper's is ``Logistic``).
+        base: Makes p_Z, a class of ``unveil.priors``; N(0, I) by default (the paper's is ``StandardLogistic``).
     """
 
     def __init__(

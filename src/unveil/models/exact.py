@@ -7,20 +7,15 @@ other model's. Both count in the data's own units: nats for P(x) of whole number
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 import torch
 from torch import Tensor
 
 from unveil import flows
-from unveil.distributions import Dequantized, Floor, Transformed
-from unveil.flows import ActNorm, Flow, Logit
+from unveil.distributions import Floor, Transformed
+from unveil.flows import ActNorm, DequantizationFactory, FlowFactory, Logit, Uniform
 from unveil.models.model import Model
 from unveil.models.visit import Visit
 from unveil.variables import Batch, Observed, Variable
-
-FlowFactory = Callable[[Sequence[int], int], Flow]
-"""Makes a flow from ``shape, context``: a class of ``unveil.flows``, or functools.partial of one."""
 
 MARGIN = 1e-6
 """How far the logit of whole numbers keeps from 0 and 1 (Papamakarios et al. 2017, for MNIST)."""
@@ -36,6 +31,7 @@ class FlowModel(Model):
         x: What is observed.
         context: What the model is conditioned on, if anything.
         flow: Makes the flow.
+        dequantization: Makes q(y | x) for whole numbers.
         margin: How far the logit of whole numbers keeps from 0 and 1.
 
     Example:
@@ -48,25 +44,30 @@ class FlowModel(Model):
     latents = ("y",)
 
     def __init__(
-        self, x: Variable, context: Variable | None = None, flow: FlowFactory = flows.MAF, margin: float = MARGIN
+        self,
+        x: Variable,
+        context: Variable | None = None,
+        flow: FlowFactory = flows.MAF,
+        dequantization: DequantizationFactory = Uniform,
+        margin: float = MARGIN,
     ) -> None:
         super().__init__()
         self.x, self.context = x, context
         self.input = ActNorm(x.shape, learned=False) if x.levels is None else Logit(x.shape, x.levels, margin)
         self.flow = flow(x.shape, context.features if context else 0)
+        self.dequantization = None if x.levels is None else dequantization(x)
 
     def walk(self, visit: Visit, batch: Batch) -> None:
         """x, or y and what it is rounded down to."""
-        x, c, levels, dims = batch["x"], batch.context, self.x.levels, len(self.x.shape)
+        x, c, dequantize = batch["x"], batch.context, self.dequantization
         if batch.mask is not None:
             raise ValueError("mask: a flow can't marginalise missing entries; impute them, or fit a VAE")
-        if levels is None:
+        if dequantize is None:
             visit("x", p=lambda: self.density(c), value=x)
         else:
-            y = visit(
-                "y", p=lambda: self.density(c), q=None if x is None else lambda: Dequantized(x.to(self.dtype), dims)
-            )
-            visit("x", p=lambda: Floor(y, levels, dims), value=x)
+            q = None if x is None else lambda: dequantize(x.to(self.dtype))
+            y = visit("y", p=lambda: self.density(c), q=q)
+            visit("x", p=lambda: Floor(y, self.x.levels or 0, len(self.x.shape)), value=x)
 
     def density(self, context: Tensor | None = None) -> Transformed:
         """p(x | c) of real numbers; of whole numbers, p(y | c)."""

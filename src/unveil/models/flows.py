@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from unveil import flows
-from unveil.flows import Affine, MonotoneFactory
+from unveil.flows import Affine, DequantizationFactory, MonotoneFactory, Uniform
 from unveil.models.exact import MARGIN, FlowModel
 from unveil.nets import MLP, ConvNet, NetFactory
 from unveil.priors import PriorFactory, StandardNormal
@@ -23,6 +23,7 @@ class MAF(FlowModel):
         hidden: The widths of each masked net.
         monotone: Makes the map of one entry; ``Spline`` makes the autoregressive neural spline flow.
         base: Makes the density of the noise.
+        dequantization: Makes q(y | x) for whole numbers.
         margin: How far the logit of whole numbers keeps from 0 and 1.
     """
 
@@ -34,10 +35,11 @@ class MAF(FlowModel):
         hidden: Sequence[int] = (512, 512),
         monotone: MonotoneFactory = Affine,
         base: PriorFactory = StandardNormal,
+        dequantization: DequantizationFactory = Uniform,
         margin: float = MARGIN,
     ) -> None:
         flow = partial(flows.MAF, transforms=transforms, hidden=hidden, monotone=monotone, base=base)
-        super().__init__(x, context, flow, margin)
+        super().__init__(x, context, flow, dequantization, margin)
 
 
 class IAF(FlowModel):
@@ -52,6 +54,7 @@ class IAF(FlowModel):
         hidden: The widths of each masked net.
         monotone: Makes the map of one entry.
         base: Makes the density of the noise.
+        dequantization: Makes q(y | x) for whole numbers.
         margin: How far the logit of whole numbers keeps from 0 and 1.
     """
 
@@ -63,10 +66,11 @@ class IAF(FlowModel):
         hidden: Sequence[int] = (512, 512),
         monotone: MonotoneFactory = Affine,
         base: PriorFactory = StandardNormal,
+        dequantization: DequantizationFactory = Uniform,
         margin: float = MARGIN,
     ) -> None:
         flow = partial(flows.IAF, transforms=transforms, hidden=hidden, monotone=monotone, base=base)
-        super().__init__(x, context, flow, margin)
+        super().__init__(x, context, flow, dequantization, margin)
 
 
 class NICE(FlowModel):
@@ -78,6 +82,7 @@ class NICE(FlowModel):
         transforms: The number of couplings.
         net: Makes each coupling's net.
         base: Makes the density of the noise.
+        dequantization: Makes q(y | x) for whole numbers.
         margin: How far the logit of whole numbers keeps from 0 and 1.
     """
 
@@ -88,10 +93,11 @@ class NICE(FlowModel):
         transforms: int = 4,
         net: NetFactory = MLP,
         base: PriorFactory = StandardNormal,
+        dequantization: DequantizationFactory = Uniform,
         margin: float = MARGIN,
     ) -> None:
         flow = partial(flows.NICE, transforms=transforms, net=net, base=base)
-        super().__init__(x, context, flow, margin)
+        super().__init__(x, context, flow, dequantization, margin)
 
 
 class RealNVP(FlowModel):
@@ -104,6 +110,7 @@ class RealNVP(FlowModel):
         scales: How many scales an image has; 2, or as many as its sides can be halved, by default.
         net: Makes each coupling's net; an MLP for vectors, convolutions for images, by default.
         base: Makes the density of the noise.
+        dequantization: Makes q(y | x) for whole numbers.
         margin: How far the logit of whole numbers keeps from 0 and 1.
     """
 
@@ -115,10 +122,11 @@ class RealNVP(FlowModel):
         scales: int | None = None,
         net: NetFactory | None = None,
         base: PriorFactory = StandardNormal,
+        dequantization: DequantizationFactory = Uniform,
         margin: float = MARGIN,
     ) -> None:
         flow = partial(flows.RealNVP, transforms=transforms, scales=scales, net=net, base=base)
-        super().__init__(x, context, flow, margin)
+        super().__init__(x, context, flow, dequantization, margin)
 
 
 class Glow(FlowModel):
@@ -132,6 +140,7 @@ class Glow(FlowModel):
         net: Makes each coupling's net.
         monotone: Makes the map of one entry.
         base: Makes the density of the noise.
+        dequantization: Makes q(y | x) for whole numbers.
         margin: How far the logit of whole numbers keeps from 0 and 1.
     """
 
@@ -144,10 +153,11 @@ class Glow(FlowModel):
         net: NetFactory = ConvNet,
         monotone: MonotoneFactory = Affine,
         base: PriorFactory = StandardNormal,
+        dequantization: DequantizationFactory = Uniform,
         margin: float = MARGIN,
     ) -> None:
         flow = partial(flows.Glow, steps=steps, scales=scales, net=net, monotone=monotone, base=base)
-        super().__init__(x, context, flow, margin)
+        super().__init__(x, context, flow, dequantization, margin)
 
 
 class NSF(FlowModel):
@@ -161,6 +171,7 @@ class NSF(FlowModel):
         bound: The splines act on [-bound, bound].
         net: Makes each coupling's net.
         base: Makes the density of the noise.
+        dequantization: Makes q(y | x) for whole numbers.
         margin: How far the logit of whole numbers keeps from 0 and 1.
     """
 
@@ -173,7 +184,8 @@ class NSF(FlowModel):
         bound: float = 5.0,
         net: NetFactory = MLP,
         base: PriorFactory = StandardNormal,
+        dequantization: DequantizationFactory = Uniform,
         margin: float = MARGIN,
     ) -> None:
         flow = partial(flows.NSF, transforms=transforms, bins=bins, bound=bound, net=net, base=base)
-        super().__init__(x, context, flow, margin)
+        super().__init__(x, context, flow, dequantization, margin)

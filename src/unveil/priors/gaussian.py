@@ -1,21 +1,22 @@
-"""Gaussian priors: standard normal, and a Gaussian whose moments depend on parents or context."""
+"""Fixed priors, standard normal and logistic; and a Gaussian whose moments depend on parents or context."""
 
 from __future__ import annotations
 
+from abc import ABC
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from unveil.distributions import Normal
+from unveil.distributions import Logistic, Normal
 from unveil.nets import MLP, NetFactory, joined
 from unveil.priors.base import Prior
 from unveil.variables import Variable
 
 
-class StandardNormal(Prior):
-    """p(z) = N(0, I)."""
+class _Standard(Prior, ABC):
+    """A fixed product of distributions of location 0 and scale 1."""
 
     loc: Tensor
     scale: Tensor
@@ -24,6 +25,10 @@ class StandardNormal(Prior):
         super().__init__(latent_dim, context, x)
         self.register_buffer("loc", torch.zeros(latent_dim), persistent=False)
         self.register_buffer("scale", torch.ones(latent_dim), persistent=False)
+
+
+class StandardNormal(_Standard):
+    """p(z) = N(0, I)."""
 
     def forward(
         self,
@@ -34,6 +39,20 @@ class StandardNormal(Prior):
     ) -> Normal:
         """N(0, I), batch shape ()."""
         return Normal(self.loc, self.scale)
+
+
+class StandardLogistic(_Standard):
+    """p(z) = prod_i sigmoid'(z_i): heavier tails than the normal's, as NICE has them (Dinh et al. 2015)."""
+
+    def forward(
+        self,
+        parents: Tensor | None = None,
+        context: Tensor | None = None,
+        *,
+        posterior: Callable[..., Distribution] | None = None,
+    ) -> Logistic:
+        """The logistic distribution, batch shape ()."""
+        return Logistic(self.loc, self.scale)
 
 
 class ConditionalGaussian(Prior):
