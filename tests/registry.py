@@ -209,9 +209,21 @@ MODELS = {
 }
 MONOTONES = {"Affine": flows.Affine, "Shift": flows.Shift, "Spline": partial(flows.Spline, bins=4, bound=3.0)}
 TINY_CONV, TINY_MASKED = partial(nets.ConvNet, hidden=(4,)), partial(nets.MaskedMLP, hidden=(8, 6), order=(1, 2, 0))
+
+
+def batch_norm(*shape: int) -> flows.BatchNorm:
+    """In evaluation, with some moments."""
+    module = flows.BatchNorm(shape)
+    module.mean.normal_()
+    module.variance.uniform_(0.5, 2)
+    return module.eval()
+
+
 BIJECTIONS = {
     "ActNorm": partial(flows.ActNorm, (3,)),
     "ActNorm image": partial(flows.ActNorm, (2, 2, 2)),
+    "BatchNorm": partial(batch_norm, 3),
+    "BatchNorm image": partial(batch_norm, 2, 2, 1),
     "Branch": lambda: flows.Branch(flows.Coupling((2, 2, 2), CONTEXT, net=TINY_CONV)),
     "Chain": lambda: flows.Chain([flows.Reshape((3, 1)), flows.Linear((3,)), flows.Coupling((3,), CONTEXT, net=TINY)]),
     "Coupling": partial(flows.Coupling, (3,), CONTEXT, net=TINY),
@@ -385,7 +397,7 @@ def run(concept: str, module: nn.Module, dtype: torch.dtype = DOUBLE, extreme: f
         return y + log_slope
     if concept == "bijections":
         x = noise(6, *module.shape, dtype=dtype)
-        y, log_det = module(x.sigmoid() if isinstance(module, flows.Logit) else x, c)
+        y, log_det = module.eval()(x.sigmoid() if isinstance(module, flows.Logit) else x, c)
         return y.flatten(1) + log_det.unsqueeze(1)
     if concept == "dequantizations":
         x = data(FOUR, dtype=dtype)

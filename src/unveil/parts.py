@@ -67,8 +67,11 @@ class Part(Configurable, nn.Module):
     def after_step(self, progress: Progress) -> None:
         """Follow the progress of training (schedules, dead codes)."""
 
-    def begin_calibration(self) -> bool:
-        """Prepare to see every training example once more through :meth:`observe`, the weights at rest.
+    def begin_calibration(self, turn: int) -> bool:
+        """Prepare to see every training example once more, in passing and through :meth:`observe`, the weights at rest.
+
+        Args:
+            turn: How often that was done already: what depends on other parts' calibration may want it again.
 
         Returns:
             Whether this part wants that.

@@ -42,7 +42,7 @@ def model(x, generator) -> VAE:
 
 def calibrate(model: VAE, traces: list[Trace]) -> None:
     """What the end of a fit does."""
-    wanting = [part for part in parts_of(model) if part.begin_calibration()]
+    wanting = [part for part in parts_of(model) if part.begin_calibration(0)]
     for trace in traces:
         for part in wanting:
             part.observe(trace)

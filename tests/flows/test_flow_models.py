@@ -174,6 +174,37 @@ def test_activation_norm_is_initialized_once_and_saved(tmp_path):
     torch.testing.assert_close(loaded.log_prob(x.float()), model.log_prob(x.float()))
 
 
+def test_batch_norm_has_the_whole_training_sets_moments_at_every_depth():
+    x = noise(730, 3) @ noise(3, 3, seed=9) + 5
+    torch.manual_seed(0)
+    data = uv.data.load(x.numpy(), test="none")
+    model = uv.MAF(data.variable, transforms=3, hidden=(8,), batch_norm=True)
+    run = uv.fit(model, data, epochs=3, progress=False)
+    maps = list(run.model.flow.bijection.bijections)
+    rows = data.train.rows(slice(None)).x
+    with torch.no_grad():
+        y, _ = run.model.input(rows)
+        for bijection in maps:
+            y, _ = bijection(y)
+            if isinstance(bijection, flows.BatchNorm):
+                torch.testing.assert_close(y.mean(0), bijection.beta, rtol=0, atol=1e-4)
+                torch.testing.assert_close(y.std(0, correction=0), bijection.log_gamma.exp(), rtol=1e-3, atol=0)
+    assert sum(isinstance(bijection, flows.BatchNorm) for bijection in maps) == 3
+
+
+def test_batch_norm_follows_the_batches_in_training_only():
+    norm = flows.BatchNorm((2,)).double()
+    x = 3 + noise(100, 2)
+    y, log_det = norm(x)
+    torch.testing.assert_close(y.mean(0), torch.zeros(2))
+    torch.testing.assert_close(log_det[0], -0.5 * (x.var(0, correction=0) + norm.eps).log().sum())
+    moved = norm.mean.clone()
+    torch.testing.assert_close(moved, 0.1 * x.mean(0))
+    norm.eval()
+    assert not torch.allclose(norm(x)[0].mean(0), torch.zeros(2))
+    assert torch.equal(norm.mean, moved)
+
+
 def test_missing_entries_are_refused():
     x = noise(5, 3)
     with pytest.raises(ValueError, match="mask: a flow can't marginalise missing entries"):

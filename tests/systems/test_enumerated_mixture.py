@@ -231,7 +231,7 @@ def test_the_optimal_sigma_weighs_particles_as_the_trace_does(x, shape, generato
     model = OneHot(part)
     model.initialize(Batch(x), generator, variable)
     trace = model.trace(x, Enumerate({"z": COMPONENTS}, one_hot=True))
-    part.begin_calibration()
+    part.begin_calibration(0)
     part.observe(trace)
     part.end_calibration()
     axes = (0, 1) if len(shape) == 1 else (0, 1, 2, 3, 4)

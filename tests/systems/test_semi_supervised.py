@@ -109,7 +109,7 @@ def test_a_feature_that_is_never_observed_keeps_its_sigma(model, x):
 
     masking = Masking()
     masking.likelihood = part
-    part.begin_calibration()
+    part.begin_calibration(0)
     part.observe(masking.trace({"x": x}))
     part.end_calibration()
     assert part.variance[1] == before[1]

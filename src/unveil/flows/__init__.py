@@ -10,7 +10,7 @@ from unveil.flows.linear import Linear, Permutation
 from unveil.flows.monotone import Affine, Monotone, Shift
 from unveil.flows.multiscale import Branch
 from unveil.flows.named import IAF, MAF, NICE, NSF, Glow, RealNVP
-from unveil.flows.normalize import ActNorm
+from unveil.flows.normalize import ActNorm, BatchNorm
 from unveil.flows.residual import Householder, Planar, Sylvester
 from unveil.flows.shapes import Reshape, Squeeze
 from unveil.flows.spline import Spline
@@ -22,6 +22,7 @@ __all__ = [
     "NSF",
     "ActNorm",
     "Affine",
+    "BatchNorm",
     "Bijection",
     "Branch",
     "Chain",

@@ -15,7 +15,7 @@ from unveil.flows.flow import Flow
 from unveil.flows.linear import Linear
 from unveil.flows.monotone import Affine, Shift
 from unveil.flows.multiscale import Branch
-from unveil.flows.normalize import ActNorm
+from unveil.flows.normalize import ActNorm, BatchNorm
 from unveil.flows.shapes import Reshape, Squeeze
 from unveil.flows.spline import Spline
 from unveil.nets import MLP, ConvNet, MaskedMLP, NetFactory, Shape
@@ -35,6 +35,7 @@ class MAF(Flow):
         transforms: The number of maps.
         hidden: The widths of each net.
         monotone: Makes the map of one entry; with ``Spline`` this is the autoregressive neural spline flow.
+        batch_norm: Whether each map is followed by batch normalisation, as in the paper.
         base: Makes p_Z, a class of ``unveil.priors``; N(0, I) by default.
     """
 
@@ -46,8 +47,13 @@ class MAF(Flow):
         hidden: Sequence[int] = (512, 512),
         monotone: MonotoneFactory = Affine,
         base: PriorFactory | None = None,
+        *,
+        batch_norm: bool = False,
     ) -> None:
-        super().__init__(Chain([*_flat(shape), *_masked(shape, context, transforms, hidden, monotone)]), base)
+        maps = _masked(shape, context, transforms, hidden, monotone)
+        if batch_norm:
+            maps = chain.from_iterable((made, BatchNorm(made.shape)) for made in maps)
+        super().__init__(Chain([*_flat(shape), *maps]), base)
 
 
 class IAF(Flow):

@@ -1,4 +1,4 @@
-"""Shift and scale each entry of a vector, or each channel of an image, to what passes: y = e^s x + t.
+"""Shift and scale each entry of a vector, or each channel of an image, by what passes: y = e^s x + t.
 
 log|det dy/dx| = sum_i s_i, times the number of pixels.
 """
@@ -53,10 +53,9 @@ class ActNorm(Bijection):
 
     def _moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log of the standard deviation of each entry or channel; a constant one counts as of deviation 1."""
-        rows = x.reshape(-1, self.shape[0], prod(self.shape[1:]))
-        mean = rows.mean((0, 2), keepdim=True)
-        deviation = (rows - mean).square().mean((0, 2)).sqrt()
-        flat = deviation <= 1e-6 * rows.abs().amax((0, 2))
+        mean, variance = moments(x, self.shape)
+        deviation = variance.sqrt()
+        flat = deviation <= 1e-6 * by_channel(x, self.shape).abs().amax((0, 2))
         log_deviation = torch.where(flat, 1, deviation).log()
         return mean.reshape(self.shift.shape), log_deviation.reshape(self.shift.shape)
 
@@ -69,3 +68,94 @@ class ActNorm(Bijection):
     def _log_det(self, x: Tensor) -> Tensor:
         pixels = prod(self.shape[1:])
         return (pixels * self.log_scale.sum()).expand(x.shape[: x.dim() - len(self.shape)])
+
+
+class BatchNorm(Bijection):
+    """y = e^gamma (x - m) / sqrt(v + eps) + beta, m and v the moments of the batch (Dinh et al. 2017).
+
+    In evaluation they are the whole training set's, as Papamakarios et al. (2017) have it: moving averages while
+    training goes on, and exact at its end, where every map sees all training rows pass (``uv.fit`` does that). In
+    training the density of one row depends on the others beside it.
+
+    Args:
+        shape: (D,), or (channels, height, width).
+        momentum: The share of a batch in the moving averages.
+        eps: What keeps a constant entry finite.
+    """
+
+    mean: Tensor
+    variance: Tensor
+
+    def __init__(self, shape: Shape, momentum: float = 0.1, eps: float = 1e-5) -> None:
+        super().__init__(shape)
+        size = self.shape[0]
+        self.momentum, self.eps = momentum, eps
+        self.log_gamma = nn.Parameter(torch.zeros(size))
+        self.beta = nn.Parameter(torch.zeros(size))
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("variance", torch.ones(size))
+        self._seen: list[tuple[int, Tensor, Tensor]] | None = None
+        self._settled = False
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """By the batch's moments in training, by the training set's in evaluation."""
+        if self._seen is not None:
+            mean, variance = moments(x.double(), self.shape)
+            self._seen.append((by_channel(x, self.shape).shape[0], mean, variance))
+        if self.training:
+            mean, variance = moments(x, self.shape)
+            self._follow(mean.detach(), variance.detach())
+        else:
+            mean, variance = self.mean, self.variance
+        log_scale = self.log_gamma - 0.5 * (variance + self.eps).log()
+        return self._each(log_scale.exp()) * (x - self._each(mean)) + self._each(self.beta), self._log_det(x, log_scale)
+
+    def inverse(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """By the training set's moments."""
+        log_scale = self.log_gamma - 0.5 * (self.variance + self.eps).log()
+        x = self._each((-log_scale).exp()) * (y - self._each(self.beta)) + self._each(self.mean)
+        return x, -self._log_det(y, log_scale)
+
+    def begin_calibration(self, turn: int) -> bool:
+        """Until the moments stay what they are: those of a map are right once those of all maps before it are."""
+        self._settled = self._settled and turn > 0
+        self._seen = None if self._settled else []
+        return not self._settled
+
+    @torch.no_grad()
+    def end_calibration(self) -> None:
+        """Take the moments of all that passed."""
+        seen, self._seen = self._seen or [], None
+        counts = torch.tensor([count for count, _, _ in seen], dtype=torch.float64, device=self.mean.device)
+        weights = (counts / counts.sum()).unsqueeze(1)
+        means = torch.stack([mean for _, mean, _ in seen])
+        mean = (weights * means).sum(0)
+        variance = (weights * (torch.stack([one for _, _, one in seen]) + (means - mean).square())).sum(0)
+        close = [torch.allclose(new.to(old), old) for new, old in ((mean, self.mean), (variance, self.variance))]
+        self._settled = all(close)
+        self.mean.copy_(mean)
+        self.variance.copy_(variance)
+
+    @torch.no_grad()
+    def _follow(self, mean: Tensor, variance: Tensor) -> None:
+        self.mean.lerp_(mean, self.momentum)
+        self.variance.lerp_(variance, self.momentum)
+
+    def _each(self, value: Tensor) -> Tensor:
+        """(D,) beside (..., D), or (channels,) beside (..., channels, height, width)."""
+        return value.reshape(-1, *(1,) * (len(self.shape) - 1))
+
+    def _log_det(self, x: Tensor, log_scale: Tensor) -> Tensor:
+        return (prod(self.shape[1:]) * log_scale.sum()).expand(x.shape[: x.dim() - len(self.shape)])
+
+
+def by_channel(x: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """(rows, entries or channels, pixels)."""
+    return x.reshape(-1, shape[0], prod(shape[1:]))
+
+
+def moments(x: Tensor, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """The mean and variance of each entry or channel over all rows and pixels."""
+    rows = by_channel(x, shape)
+    mean = rows.mean((0, 2))
+    return mean, (rows - mean[:, None]).square().mean((0, 2))

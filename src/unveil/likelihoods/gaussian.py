@@ -158,8 +158,10 @@ class OptimalGaussian(_Gaussian):
                 mask = term.p.mask if isinstance(term.p, distributions.Masked) else None
                 self._follow(trace, (term.value - base.loc).square(), mask)
 
-    def begin_calibration(self) -> bool:
-        """Forget the running estimate; sum over the training set."""
+    def begin_calibration(self, turn: int) -> bool:
+        """Forget the running estimate; sum over the training set, once."""
+        if turn > 0:
+            return False
         self.calibrating = True
         self.total.zero_()
         self.count.zero_()

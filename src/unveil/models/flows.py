@@ -25,6 +25,7 @@ class MAF(FlowModel):
         base: Makes the density of the noise.
         dequantization: Makes q(y | x) for whole numbers.
         margin: How far the logit of whole numbers keeps from 0 and 1.
+        batch_norm: Whether each map is followed by batch normalisation, as in the paper.
     """
 
     def __init__(
@@ -37,8 +38,12 @@ class MAF(FlowModel):
         base: PriorFactory = StandardNormal,
         dequantization: DequantizationFactory = Uniform,
         margin: float = MARGIN,
+        *,
+        batch_norm: bool = False,
     ) -> None:
-        flow = partial(flows.MAF, transforms=transforms, hidden=hidden, monotone=monotone, base=base)
+        flow = partial(
+            flows.MAF, transforms=transforms, hidden=hidden, monotone=monotone, base=base, batch_norm=batch_norm
+        )
         super().__init__(x, context, flow, dequantization, margin)
 
 

@@ -36,6 +36,8 @@ from unveil.variables import Batch
 
 MOST_ROWS = 20_000
 """Parts look at no more than this many training rows before the first step."""
+MOST_TURNS = 50
+"""Parts are shown all training rows at most this often after the last step."""
 
 
 @dataclass
@@ -250,11 +252,14 @@ def settle(state: State, train: Split) -> None:
 @torch.no_grad()
 def calibrate(model: Model, train: Split, seed: int = 0) -> None:
     """Show every training example once more, the weights at rest, to the parts that want it."""
-    wanting = [part for part in parts_of(model) if part.begin_calibration()]
-    if wanting:
+    for turn in range(MOST_TURNS):
+        wanting = [part for part in parts_of(model) if part.begin_calibration(turn)]
+        if not wanting:
+            break
         generator = torch.Generator(model.device).manual_seed(seed)
         for batch in batches(train, generator):
             trace = model.trace(batch, FromPosterior(generator=generator))
+            trace.rate(), trace.log_likelihood  # what passes on the way is looked at, too
             for part in wanting:
                 part.observe(trace)
         for part in wanting:
