@@ -15,8 +15,9 @@ from tests.systems import test_image_and_label as pair
 from tests.systems import test_log_density as density
 from tests.systems import test_two_level_bottom_up as bottom_up
 from tests.systems import test_vector_quantized as quantized
+from unveil.distributions import Floor, Normal
 from unveil.evaluation import PerExample, evaluate
-from unveil.models import GSNN
+from unveil.models import GSNN, Model, Visit
 from unveil.variables import Batch, Variable
 
 QUANTITIES = ("elbo", "log_likelihood", "rate", "distortion", "mean_kl", "mutual_information", "marginal_kl")
@@ -250,3 +251,23 @@ def test_every_kind_of_latent_is_evaluated_below_the_truth():
         residual = found.surgery_residual
         assert abs(residual.value) < 4 * residual.monte_carlo_error + 1e-9
         json.dumps(found.to_dict(), allow_nan=False)
+
+
+class Stepped(Model):
+    """z ~ N(0, 1), and x is the whole number below z, 3 at most: hardly any z has x = 3."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.x = Variable((1,), levels=4)
+
+    def walk(self, visit: Visit, batch: Batch) -> None:
+        zero, one = torch.zeros(1), torch.ones(1)
+        z = visit("z", p=lambda: Normal(zero, one), q=lambda: Normal(batch["x"] + 0.5, 0.05 * one))
+        visit("x", p=lambda: Floor(z, 4), value=batch["x"])
+
+
+def test_naive_monte_carlo_that_meets_no_possible_latent_says_so():
+    found = evaluate(Stepped(), torch.full((3, 1), 3.0), particles=20, progress=False)
+    assert found.log_likelihood_prior is None
+    assert "none of the prior's draws makes x possible" in found.reasons["log_likelihood_prior"]
+    assert found.log_likelihood.value < 0

@@ -13,6 +13,7 @@ from unveil.evaluation.estimate import Estimate, PerExample, unless_relaxed
 from unveil.evaluation.examples import Examples, Rows, chosen
 from unveil.evaluation.importance import Sampled, from_posterior, from_prior
 from unveil.evaluation.latents import uses_of
+from unveil.evaluation.nature import dequantizes
 from unveil.evaluation.record import NOT_ASKED_FOR, OPTIONAL, Evaluation
 from unveil.evaluation.streaming import Stream, Streaming, entries_of_a_draw, seed_of
 from unveil.evaluation.surgery import Surgery, surgery
@@ -91,7 +92,7 @@ def evaluate(
         entries = entries_of_a_draw(probe, examples.features)
         streaming = Streaming(index, particles, entries, seed, chunk, show)
         sampled = from_posterior(model, examples, streaming, uses_of(probe))
-        prior = _from_prior(model, examples, streaming) if naive else NOT_ASKED_FOR
+        prior = _from_prior(model, examples, streaming, probe) if naive else NOT_ASKED_FOR
         parts = surgery(model, examples, streaming, sampled.nature, probe, pairs) if split_rate else NOT_ASKED_FOR
         known = None if exact is None else _known(exact, examples, streaming)
     record = _record(examples, streaming, sampled, prior, parts, known)
@@ -113,7 +114,9 @@ def _probe(model: Model, examples: Examples, seed: int) -> Trace:
     return model.trace(examples.rows(torch.arange(1)), FromPosterior(2, generator))
 
 
-def _from_prior(model: Model, examples: Examples, streaming: Streaming) -> Sampled | str:
+def _from_prior(model: Model, examples: Examples, streaming: Streaming, probe: Trace) -> Sampled | str:
+    if any(map(dequantizes, probe)):
+        return "what the prior draws is data itself, and never rounds to the very x"
     try:
         sampled = from_prior(model, examples, streaming)
     except FlatDensityError as reason:
