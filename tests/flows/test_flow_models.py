@@ -119,6 +119,15 @@ def test_learned_noise_gives_a_bound_too_and_fits_it():
     assert (after.per_example["elbo"] < exact).all()
 
 
+def test_samples_far_beyond_the_range_still_have_a_density():
+    logit = flows.Logit((1,), 256.0)
+    z = torch.tensor([[-80.0], [-14.5], [14.5], [80.0]])
+    y, _ = logit.inverse(z)
+    back, log_det = logit(y)
+    assert back.isfinite().all()
+    assert log_det.isfinite().all()
+
+
 def test_samples_of_whole_numbers_have_their_probabilities():
     levels = 3
     every = torch.cartesian_prod(torch.arange(levels), torch.arange(levels)).double()

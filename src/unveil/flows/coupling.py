@@ -32,24 +32,25 @@ class Selection(nn.Module):
             raise ValueError(f"keep: expected at least one entry of each kind, got {list(first)}")
         self.axis = -len(shape)
         mask = torch.tensor([bool(one) for one in first])
-        groups = mask.nonzero().flatten(), (~mask).nonzero().flatten()
-        self.sizes = [len(group) for group in groups]
-        self.shapes = [(size, *shape[1:]) for size in self.sizes]
-        order = torch.cat(groups)
-        self.in_order = bool((order == torch.arange(len(order))).all())
+        groups = [mask.nonzero().flatten(), (~mask).nonzero().flatten()]
+        self.shapes = [(len(group), *shape[1:]) for group in groups]
+        self.turned = not mask[0]  # the group that comes first in x is the second
+        order = torch.cat(groups[::-1] if self.turned else groups)
+        self.sizes = [len(group) for group in (groups[::-1] if self.turned else groups)]
+        self.contiguous = bool((order.diff() == 1).all())
         self.register_buffer("order", order, persistent=False)
         self.register_buffer("back", order.argsort(), persistent=False)
 
     def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Both groups."""
-        x = x if self.in_order else x.index_select(x.dim() + self.axis, self.order)
-        first, second = x.split(self.sizes, self.axis)
-        return first, second
+        x = x if self.contiguous else x.index_select(x.dim() + self.axis, self.order)
+        one, other = x.split(self.sizes, self.axis)
+        return (other, one) if self.turned else (one, other)
 
     def join(self, first: Tensor, second: Tensor) -> Tensor:
         """The whole again."""
-        x = torch.cat([first, second], self.axis)
-        return x if self.in_order else x.index_select(x.dim() + self.axis, self.back)
+        x = torch.cat([second, first] if self.turned else [first, second], self.axis)
+        return x if self.contiguous else x.index_select(x.dim() + self.axis, self.back)
 
 
 class Coupling(Bijection):

@@ -32,7 +32,8 @@ class Logit(Bijection):
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The logit, and sum of log(1 - 2 a) - log high - log p - log(1 - p)."""
-        p = self.margin + (1 - 2 * self.margin) * (x / self.high)
+        eps = torch.finfo(x.dtype).eps  # what a sample beyond the range would be rounded to, 0 or 1, has no logit
+        p = (self.margin + (1 - 2 * self.margin) * (x / self.high)).clamp(eps, 1 - eps)
         y = p.log() - (-p).log1p()
         return y, self._log_det(y)
 

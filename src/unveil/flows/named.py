@@ -107,7 +107,7 @@ class NICE(Flow):
 
 
 class RealNVP(Flow):
-    """Affine couplings (Dinh et al. 2017): of every other entry of a vector; of an image by checkerboard, then by
+    """Affine couplings (Dinh et al. 2017): of the halves of a vector in turn; of an image by checkerboard, then by
     channel, at several scales.
 
     Args:
@@ -223,12 +223,12 @@ def _masked(
 def _alternating(
     shape: Shape, context: int, transforms: int, monotone: MonotoneFactory, net: NetFactory
 ) -> Iterator[Bijection]:
-    """Couplings that keep every other entry, the even ones and the odd ones in turn."""
+    """Couplings that keep one half of the entries and the other in turn."""
     size = prod(shape)
     if size < 2:
         raise ValueError(f"shape: a coupling expects at least 2 entries, got {size}; use MAF")
     for i in range(transforms):
-        yield Coupling((size,), context, [j % 2 == i % 2 for j in range(size)], monotone, net)
+        yield Coupling((size,), context, [(j < size // 2) == (i % 2 == 0) for j in range(size)], monotone, net)
 
 
 def _checkerboards_and_channels(shape: Shape, context: int, transforms: int, net: NetFactory) -> Iterator[Bijection]:
