@@ -128,6 +128,24 @@ def test_samples_far_beyond_the_range_still_have_a_density():
     assert log_det.isfinite().all()
 
 
+@pytest.mark.parametrize("solver", ["parallel", "sequential"])
+def test_samples_that_stray_stay_finite(solver):
+    """Entries and parameters that drive each other up: x_i is some hundred times the sum of those before it."""
+    flow = flows.MAF((60,), transforms=3, hidden=(32,))
+    with torch.no_grad():
+        for parameter in flow.parameters():
+            parameter.copy_(parameter.abs() + 3.0)
+        for bijection in flow.bijection.bijections:
+            bijection.solver = solver
+            output = bijection.net.output
+            output.weight[:60] *= -1  # the shift; log-slopes are at their least
+            output.weight[60:] *= -1
+    x, log_p = flow().rsample_and_log_prob((20,), seeded())
+    assert x.isfinite().all()
+    assert log_p.isfinite().all()
+    assert x.abs().max() > 1e6, "nothing strays: nothing is tested"
+
+
 def test_samples_of_whole_numbers_have_their_probabilities():
     levels = 3
     every = torch.cartesian_prod(torch.arange(levels), torch.arange(levels)).double()

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from unveil.flows.autoregressive import MonotoneFactory
 from unveil.flows.base import Bijection
-from unveil.flows.monotone import Affine
+from unveil.flows.monotone import Affine, within_reach
 from unveil.nets import MLP, NetFactory, Shape
 
 
@@ -93,7 +93,7 @@ class Coupling(Bijection):
         return self._joined(kept, self.monotone.inverse(moved, self._theta(kept, context)))
 
     def _theta(self, kept: Tensor, context: Tensor | None) -> Tensor:
-        return self.net(kept, context).to(kept.dtype).movedim(-1 - len(self.shape), 0)
+        return self.net(within_reach(kept), context).to(kept.dtype).movedim(-1 - len(self.shape), 0)
 
     def _joined(self, kept: Tensor, moved: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         value, log_slopes = moved

@@ -12,6 +12,16 @@ from torch import Tensor
 
 from unveil.parts import Part
 
+REACH = 1e4
+"""The nets that make theta see numbers no larger than this. Where a sample strays far from all data, parameters and
+entries would drive each other beyond what floating point holds; what is clamped is a net's input, so that the map stays
+exactly invertible."""
+
+
+def within_reach(x: Tensor) -> Tensor:
+    """x, clamped for a net that makes parameters from it."""
+    return x.clamp(-REACH, REACH)
+
 
 class Monotone(Part, ABC):
     """y = f(x; theta), increasing in x."""
