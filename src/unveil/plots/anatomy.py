@@ -10,6 +10,7 @@ from torch import Tensor
 
 from unveil.data import Split
 from unveil.distributions import draw
+from unveil.evaluation.nature import dequantizes
 from unveil.models import FromPosterior, FromPrior, Model, Source, Term
 from unveil.variables import Batch, Variable
 
@@ -52,7 +53,7 @@ def examine(model: Model, batch: Batch) -> Anatomy:
     terms: list[Term] = []
     with model.at_rest():
         model.run(few, FromPosterior(generator=seeded(model)), terms.append)
-    latents = [term for term in terms if not term.data]
+    latents = [term for term in terms if not (term.data or dequantizes(term))]
     names = {term.name for term in latents}
     observed = [term for term in terms if term.observed and readable(term) and not inside(term.name, names)]
     flat = [term.name for term in latents if term.p is None and not any(inside(t.name, {term.name}) for t in terms)]
