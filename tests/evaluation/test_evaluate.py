@@ -15,7 +15,7 @@ from tests.systems import test_image_and_label as pair
 from tests.systems import test_log_density as density
 from tests.systems import test_two_level_bottom_up as bottom_up
 from tests.systems import test_vector_quantized as quantized
-from unveil.distributions import Floor, Normal
+from unveil.distributions import Bernoulli, Floor, Logistic, Normal
 from unveil.evaluation import PerExample, evaluate
 from unveil.models import GSNN, Model, Visit
 from unveil.variables import Batch, Variable
@@ -271,3 +271,28 @@ def test_naive_monte_carlo_that_meets_no_possible_latent_says_so():
     assert found.log_likelihood_prior is None
     assert "none of the prior's draws makes x possible" in found.reasons["log_likelihood_prior"]
     assert found.log_likelihood.value < 0
+
+
+class Lying(Model):
+    """q scores what it draws far too low."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.x = Variable((1,), levels=2)
+
+    def walk(self, visit: Visit, batch: Batch) -> None:
+        zero, one = torch.zeros(1), torch.ones(1)
+        z = visit("z", p=lambda: Normal(zero, one), q=lambda: Wrong(zero, one))
+        visit("x", p=lambda: Bernoulli(z), value=batch["x"])
+
+
+class Wrong(Logistic):
+    """A hundred nats off."""
+
+    def log_prob_per_dim(self, value: torch.Tensor) -> torch.Tensor:
+        return super().log_prob_per_dim(value) - 100
+
+
+def test_a_bound_on_a_probability_above_one_is_refused():
+    with pytest.raises(FloatingPointError, match="elbo: expected at most 0 for whole numbers"):
+        evaluate(Lying(), torch.ones(3, 1), particles=5, naive=False, split_rate=False, progress=False)

@@ -19,7 +19,7 @@ from unveil.evaluation.streaming import Stream, Streaming, entries_of_a_draw, se
 from unveil.evaluation.surgery import Surgery, surgery
 from unveil.evaluation.words import cap_sentence, collapse_sentence, is_at_cap
 from unveil.models import FromPosterior, Model, Trace
-from unveil.models.checking import check_scored, untold
+from unveil.models.checking import check_scored, discrete, untold
 from unveil.models.term import combined
 from unveil.models.visit import FlatDensityError
 from unveil.progress import Show
@@ -96,9 +96,20 @@ def evaluate(
         parts = surgery(model, examples, streaming, sampled.nature, probe, pairs) if split_rate else NOT_ASKED_FOR
         known = None if exact is None else _known(exact, examples, streaming)
     record = _record(examples, streaming, sampled, prior, parts, known)
-    return replace(
-        record, notes=(*record.notes, *map(_scored_in_full, untold([probe], examples.rows(torch.arange(1)))))
-    )
+    if discrete(model):
+        _require_probability(record.elbo)
+    ignored = map(_scored_in_full, untold([probe], examples.rows(torch.arange(1))))
+    return replace(record, notes=(*record.notes, *ignored))
+
+
+def _require_probability(elbo: Estimate) -> None:
+    """Raise where a lower bound on the log of a probability is above 0: some density is not its sampler's."""
+    if elbo.bound == "lower" and elbo.value > 5 * math.hypot(elbo.monte_carlo_error, elbo.standard_error) + 1e-3:
+        raise FloatingPointError(
+            f"elbo: expected at most 0 for whole numbers, whose probability is at most 1, got {elbo}: some q does not "
+            "score what it draws, as where floating point overflows; fit again with a lower learning rate, or check the "
+            "q of your own"
+        )
 
 
 def _scored_in_full(name: str) -> str:

@@ -53,6 +53,11 @@ class Selection(nn.Module):
         return x if self.contiguous else x.index_select(x.dim() + self.axis, self.back)
 
 
+GAIN = 0.3
+"""What a net's output is multiplied by. It starts at zero, and an optimizer like Adam moves all of the last weights at
+once: in a chain of dozens of couplings, each multiplying what the others do, the first steps would go far astray."""
+
+
 class Coupling(Bijection):
     """A coupling map of vectors, or of images by channels (Dinh et al. 2015, 2017; Durkan et al. 2019).
 
@@ -93,7 +98,7 @@ class Coupling(Bijection):
         return self._joined(kept, self.monotone.inverse(moved, self._theta(kept, context)))
 
     def _theta(self, kept: Tensor, context: Tensor | None) -> Tensor:
-        return self.net(within_reach(kept), context).to(kept.dtype).movedim(-1 - len(self.shape), 0)
+        return GAIN * self.net(within_reach(kept), context).to(kept.dtype).movedim(-1 - len(self.shape), 0)
 
     def _joined(self, kept: Tensor, moved: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         value, log_slopes = moved

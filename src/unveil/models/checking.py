@@ -129,6 +129,12 @@ def untold(traces: Sequence[Trace], batch: Batch) -> list[str]:
     ]
 
 
+def discrete(model: Model) -> bool:
+    """Whether all that the model observes are whole numbers, so that its likelihood is a probability."""
+    variables = _variables(model).values()
+    return bool(variables) and all(variable.levels is not None for variable in variables)
+
+
 def _variables(model: Model) -> Mapping[str, Variable]:
     if model.x is None:
         return {}

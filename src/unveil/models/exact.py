@@ -12,7 +12,7 @@ from torch import Tensor
 
 from unveil import flows
 from unveil.distributions import Floor, Transformed
-from unveil.flows import ActNorm, DequantizationFactory, FlowFactory, Logit, Uniform
+from unveil.flows import ActNorm, Chain, DequantizationFactory, FlowFactory, Logit, Uniform
 from unveil.models.model import Model
 from unveil.models.visit import Visit
 from unveil.variables import Batch, Observed, Variable
@@ -24,8 +24,8 @@ MARGIN = 1e-6
 class FlowModel(Model):
     """p(x | c) by a flow.
 
-    Real numbers are brought to zero mean and unit variance first (per entry of a vector, per channel of an image), with
-    the log-determinant of that; whole numbers are dequantized and mapped to all real numbers by a logit.
+    Whole numbers are dequantized and mapped to all real numbers by a logit. Real numbers are then brought to zero mean
+    and unit variance (per entry of a vector, per channel of an image), with the log-determinants of both.
 
     Args:
         x: What is observed.
@@ -53,7 +53,8 @@ class FlowModel(Model):
     ) -> None:
         super().__init__()
         self.x, self.context = x, context
-        self.input = ActNorm(x.shape, learned=False) if x.levels is None else Logit(x.shape, x.levels, margin)
+        standardize = ActNorm(x.shape, learned=False)
+        self.input = standardize if x.levels is None else Chain([Logit(x.shape, x.levels, margin), standardize])
         self.flow = flow(x.shape, context.features if context else 0)
         self.dequantization = None if x.levels is None else dequantization(x)
 
