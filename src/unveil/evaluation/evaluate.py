@@ -107,8 +107,8 @@ def _require_probability(elbo: Estimate) -> None:
     if elbo.bound == "lower" and elbo.value > 5 * math.hypot(elbo.monte_carlo_error, elbo.standard_error) + 1e-3:
         raise FloatingPointError(
             f"elbo: expected at most 0 for whole numbers, whose probability is at most 1, got {elbo}: some q does not "
-            "score what it draws, as where floating point overflows; fit again with a lower learning rate, or check the "
-            "q of your own"
+            "score what it draws, as where floating point overflows; fit again with a lower learning rate, or look at "
+            "the q that you wrote"
         )
 
 
