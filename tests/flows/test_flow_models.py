@@ -232,6 +232,14 @@ def test_batch_norm_follows_the_batches_in_training_only():
     assert torch.equal(norm.mean, moved)
 
 
+def test_a_temperature_narrows_latent_noise_and_is_refused_without_a_latent():
+    whole = fitted(torch.randint(4, (300, 3), generator=seeded()).double(), 4)
+    wide, narrow = (whole.sample(500, temperature=t, generator=seeded()).std() for t in (1.0, 0.1))
+    assert narrow < 0.5 * wide
+    with pytest.raises(ValueError, match="temperature: expected none, since the model has no latent variable"):
+        fitted(noise(50, 3)).sample(5, temperature=0.7)
+
+
 def test_missing_entries_are_refused():
     x = noise(5, 3)
     with pytest.raises(ValueError, match="mask: a flow can't marginalise missing entries"):

@@ -123,7 +123,8 @@ class Model(Configurable, nn.Module, ABC):
         Args:
             size: How many; with a context, how many for each of its rows.
             context: What is conditioned on, (B, features).
-            temperature: Multiplies the spread of the latents' distributions; 1 (the model itself) by default.
+            temperature: Multiplies the spread of the latents' distributions; 1 (the model itself) by default. A model
+                without latents refuses it.
             generator: Where random numbers come from.
             mean: Whether to return p(x | z)'s mean instead of a draw from it.
 
@@ -135,6 +136,10 @@ class Model(Configurable, nn.Module, ABC):
         particles, batch = (1, Batch(size=size)) if context is None else (size, Batch(context=context))
         tempered = None if temperature is None else Tempered(temperature, particles, generator)
         trace = self.trace(batch, tempered or FromPrior(particles, generator))
+        if tempered is not None and not trace.latents:
+            raise ValueError(
+                "temperature: expected none, since the model has no latent variable, and data is drawn as it is"
+            )
         found = {term.name: term.mean if mean else term.kept for term in trace.data}
         return _unwrap({name: value[0] if context is None else value for name, value in found.items()})
 
