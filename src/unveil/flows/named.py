@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from unveil.priors import PriorFactory
 
 
+GENTLE = partial(Affine, bound=1.0)
+"""Scales from 1/e to e, as far as a map of dozens in a chain should go (the papers' tanh and sigmoid do as much)."""
+
+
 class MAF(Flow):
     """A masked autoregressive flow: MADE on MADE, each in the other's reversed order (Papamakarios et al. 2017).
 
@@ -147,7 +151,7 @@ class Glow(Flow):
         steps: The number of steps at each scale.
         scales: How many scales; 3, or as many as the sides can be halved, by default.
         net: Makes each coupling's net.
-        monotone: Makes the map of one entry.
+        monotone: Makes the map of one entry; affine with scales from 1/e to e by default.
         base: Makes p_Z, a class of ``unveil.priors``; N(0, I) by default.
     """
 
@@ -158,7 +162,7 @@ class Glow(Flow):
         steps: int = 8,
         scales: int | None = None,
         net: NetFactory = ConvNet,
-        monotone: MonotoneFactory = Affine,
+        monotone: MonotoneFactory | None = None,
         base: PriorFactory | None = None,
     ) -> None:
         if len(shape) != 3:
@@ -166,10 +170,10 @@ class Glow(Flow):
 
         def step(inner: Shape) -> Iterator[Bijection]:
             for _ in range(steps):
-                yield from (ActNorm(inner), Linear(inner), Coupling(inner, context, None, monotone, net))
+                yield from (ActNorm(inner), Linear(inner), Coupling(inner, context, None, monotone or GENTLE, net))
 
         def prior(inner: Shape) -> Iterator[Bijection]:
-            yield Coupling(inner, context, None, Affine, net)
+            yield Coupling(inner, context, None, GENTLE, net)
 
         super().__init__(_pyramid(shape, _scales(shape, scales, most=3), step, prior), base)
 
@@ -237,7 +241,7 @@ def _checkerboards_and_channels(shape: Shape, context: int, transforms: int, net
     for groups in ((True, False, False, True), (True, True, False, False)):
         for i in range(transforms):
             keep = [group != bool(i % 2) for group in groups for _ in range(quarter)]
-            yield from (ActNorm(shape), Coupling(shape, context, keep, Affine, net))
+            yield from (ActNorm(shape), Coupling(shape, context, keep, GENTLE, net))
 
 
 def _scales(shape: Shape, scales: int | None, most: int) -> int:

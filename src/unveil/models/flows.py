@@ -143,7 +143,7 @@ class Glow(FlowModel):
         steps: The number of steps at each scale.
         scales: How many scales; 3, or as many as the sides can be halved, by default.
         net: Makes each coupling's net.
-        monotone: Makes the map of one entry.
+        monotone: Makes the map of one entry; affine with scales from 1/e to e by default.
         base: Makes the density of the noise.
         dequantization: Makes q(y | x) for whole numbers.
         margin: How far the logit of whole numbers keeps from 0 and 1.
@@ -156,7 +156,7 @@ class Glow(FlowModel):
         steps: int = 8,
         scales: int | None = None,
         net: NetFactory = ConvNet,
-        monotone: MonotoneFactory = Affine,
+        monotone: MonotoneFactory | None = None,
         base: PriorFactory = StandardNormal,
         dequantization: DequantizationFactory = Uniform,
         margin: float = MARGIN,
