@@ -12,7 +12,7 @@ from unveil.cli.configuration import CONFIG, merge, read_config
 from unveil.cli.errors import UsageError, at_least_one, breakdowns, in_flags, user_errors
 from unveil.cli.helping import POSITIONAL
 from unveil.cli.line import Layer, read
-from unveil.cli.loaded import flag, loaded, require_run
+from unveil.cli.loaded import flag, folder_of, loaded, require_run
 from unveil.cli.options import DataOptions, EvaluateOptions, FitOptions
 from unveil.cli.screen import block, described_model
 from unveil.files import write_text
@@ -39,36 +39,36 @@ def evaluate(words: list[str]) -> int:
     require_run(line)
     from unveil.cli.resolve import Resolved
 
-    settings = with_the_runs_data(line)
+    config = config_of(line)
+    own = names_own_data(line, config)
+    settings = with_the_runs_data(line, config, own=own)
     resolved = Resolved(EvaluateOptions, settings, flag, trust=bool(line.get("trust")))
     options = resolved.options(EvaluateOptions)
     at_least_one(particles=options.particles, limit=options.limit)
     with redirect_stdout(sys.stderr):  # whatever else is printed, standard output holds the result alone
-        evaluation, heading = judged(options, resolved.config, own=names_own_data(line), named="data" in line)
+        evaluation, heading = judged(options, resolved.config, own=own, named="data" in line)
     print(json.dumps(evaluation.to_dict(), indent=2) if options.json else f"{heading}\n\n{evaluation}")
     return 0
 
 
 def config_of(line: Layer) -> Layer:
     """The settings that the run was fitted with; none where they are not there."""
-    run = Path(str(line.get("run", "")))
-    file = (run if run.is_dir() else run.parent) / CONFIG
+    file = folder_of(str(line.get("run", ""))) / CONFIG
     return read_config(file) if file.is_file() else {}
 
 
-def names_own_data(line: Layer) -> bool:
+def names_own_data(line: Layer, config: Layer) -> bool:
     """Whether the data is what the run was fitted to: its training rows must not judge."""
-    own, named = str(config_of(line).get("data")), str(line.get("data"))
+    own, named = str(config.get("data")), str(line.get("data"))
     return "data" not in line or named == own or Path(named).resolve() == Path(own).resolve()
 
 
-def with_the_runs_data(line: Layer) -> Layer:
-    """The settings, with the run's own data where none is named."""
-    own = config_of(line)
-    own = {key: own[key] for key in DataOptions.__dataclass_fields__ if key in own}
-    if not names_own_data(line):
-        own = {key: value for key, value in own.items() if key not in OF_THE_SOURCE}
-    return merge(own, line)
+def with_the_runs_data(line: Layer, config: Layer, *, own: bool) -> Layer:
+    """The settings, with those of the run's own data where no others are given."""
+    settings = {key: config[key] for key in DataOptions.__dataclass_fields__ if key in config}
+    if not own:
+        settings = {key: value for key, value in settings.items() if key not in OF_THE_SOURCE}
+    return merge(settings, line)
 
 
 def judged(options: EvaluateOptions, config: dict[str, object], *, own: bool, named: bool) -> tuple[Evaluation, str]:
@@ -87,7 +87,7 @@ def judged(options: EvaluateOptions, config: dict[str, object], *, own: bool, na
         model = loaded(options.run, options.device, trust=options.trust)
         if not options.data:
             raise UsageError(f"--data: expected the data to judge by, since there is no {CONFIG} beside {options.run}")
-        folder = Folder(options.run if Path(options.run).is_dir() else Path(options.run).parent)
+        folder = Folder(folder_of(options.run))
         data = options.load(None if own else folder.format)
         if own and has_changed(folder, data):
             if not named:

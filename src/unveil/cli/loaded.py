@@ -17,6 +17,11 @@ def flag(key: str) -> str:
     return "RUN" if key == "run" else f"--{key}"
 
 
+def folder_of(run: str) -> Path:
+    """The folder of a run that is named by itself or by its weights file."""
+    return Path(run) if Path(run).is_dir() else Path(run).parent
+
+
 def require_run(line: Layer) -> None:
     """Refuse a command line without a run.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from unveil.cli.errors import UsageError, at_least_one, near, user_errors
 from unveil.cli.helping import POSITIONAL
 from unveil.cli.line import read
-from unveil.cli.loaded import flag, loaded, require_run
+from unveil.cli.loaded import flag, folder_of, loaded, require_run
 from unveil.cli.options import SampleOptions
 from unveil.cli.screen import say
 
@@ -86,7 +86,7 @@ def class_names(run: str) -> list[str]:
     """What the classes that a run is conditioned on are called; nothing where it does not say."""
     from unveil.training.folder import Folder
 
-    form = Folder(run if Path(run).is_dir() else Path(run).parent).format
+    form = Folder(folder_of(run)).format
     return [] if form is None else form.class_names
 
 

@@ -6,7 +6,7 @@ they may come out differently, and mean something else to a model.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -85,4 +85,4 @@ def in_order(part: RawSplit, columns: tuple[str, ...] | None, where: str) -> Raw
         )
     order = [part.columns.index(name) for name in columns]
     missing = None if part.missing is None else part.missing[:, order]
-    return RawSplit(part.x[:, order], part.y, part.classes, part.decoded, missing, columns)
+    return replace(part, x=part.x[:, order], missing=missing, columns=columns)

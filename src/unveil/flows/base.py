@@ -17,6 +17,7 @@ from math import prod
 from operator import add
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 
 from unveil.nets import Shape
@@ -48,6 +49,15 @@ class Bijection(Part, ABC):
             x: (..., \\*shape).
             context: c, (..., features); leading axes broadcast with x's.
         """
+
+    def lead(self, x: Tensor) -> torch.Size:
+        """The axes of x before those of one event."""
+        return x.shape[: x.dim() - len(self.shape)]
+
+    def same_for_all(self, log_slopes: Tensor, x: Tensor) -> Tensor:
+        """The log-determinant of a map whose log-slope is that of the entry or channel, (D,) or (channels, ...), for
+        every x and pixel: pixels * sum_i s_i, (...,)."""
+        return (prod(self.shape[1:]) * log_slopes.sum()).expand(self.lead(x))
 
     @abstractmethod
     def inverse(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,6 @@ log|det dy/dx| is log|det W|, times the number of pixels.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
 
 import torch
 from torch import Tensor, nn
@@ -44,8 +43,7 @@ class Permutation(Bijection):
         return self._ordered(y, self.back)
 
     def _ordered(self, x: Tensor, order: Tensor) -> tuple[Tensor, Tensor]:
-        first = x.dim() - len(self.shape)
-        return x.index_select(first, order), x.new_zeros(x.shape[:first])
+        return x.index_select(x.dim() - len(self.shape), order), x.new_zeros(self.lead(x))
 
 
 class Linear(Bijection):
@@ -82,14 +80,16 @@ class Linear(Bijection):
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """W x."""
         y = (self.weight @ self._columns(x)).reshape(x.shape)
-        return y, self._log_det(x)
+        return y, self.same_for_all(self.log_diagonal, x)
 
     def inverse(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """U^-1 L^-1 P' y, by two triangular systems."""
         lower, upper = self._factors()
         columns = self.permutation.mT @ self._columns(y)
         columns = torch.linalg.solve_triangular(lower, columns, upper=False, unitriangular=True)
-        return torch.linalg.solve_triangular(upper, columns, upper=True).reshape(y.shape), -self._log_det(y)
+        return torch.linalg.solve_triangular(upper, columns, upper=True).reshape(y.shape), -self.same_for_all(
+            self.log_diagonal, y
+        )
 
     def _factors(self) -> tuple[Tensor, Tensor]:
         identity = torch.eye(len(self.lower), dtype=self.lower.dtype, device=self.lower.device)
@@ -98,8 +98,4 @@ class Linear(Bijection):
 
     def _columns(self, x: Tensor) -> Tensor:
         """(..., D, pixels)."""
-        return x.reshape(*x.shape[: x.dim() - len(self.shape)], self.shape[0], -1)
-
-    def _log_det(self, x: Tensor) -> Tensor:
-        pixels = prod(self.shape[1:])
-        return (pixels * self.log_diagonal.sum()).expand(x.shape[: x.dim() - len(self.shape)])
+        return x.reshape(*self.lead(x), self.shape[0], -1)

@@ -42,14 +42,14 @@ class ActNorm(Bijection):
         if self._waiting:
             mean, log_deviation = self._moments(x)
             self._start(-log_deviation, -mean * (-log_deviation).exp())
-        return self.log_scale.exp() * x + self.shift, self._log_det(x)
+        return self.log_scale.exp() * x + self.shift, self.same_for_all(self.log_scale, x)
 
     def inverse(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """e^-s (y - t)."""
         if self._waiting:  # in the inverse of a flow it is the other side that passes first
             mean, log_deviation = self._moments(y)
             self._start(log_deviation, mean)
-        return (-self.log_scale).exp() * (y - self.shift), -self._log_det(y)
+        return (-self.log_scale).exp() * (y - self.shift), -self.same_for_all(self.log_scale, y)
 
     def _moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log of the standard deviation of each entry or channel; a constant one counts as of deviation 1."""
@@ -64,10 +64,6 @@ class ActNorm(Bijection):
         self.log_scale.copy_(log_scale)
         self.shift.copy_(shift)
         self._waiting = False
-
-    def _log_det(self, x: Tensor) -> Tensor:
-        pixels = prod(self.shape[1:])
-        return (pixels * self.log_scale.sum()).expand(x.shape[: x.dim() - len(self.shape)])
 
 
 class BatchNorm(Bijection):
@@ -108,13 +104,15 @@ class BatchNorm(Bijection):
         else:
             mean, variance = self.mean, self.variance
         log_scale = self.log_gamma - 0.5 * (variance + self.eps).log()
-        return self._each(log_scale.exp()) * (x - self._each(mean)) + self._each(self.beta), self._log_det(x, log_scale)
+        return self._each(log_scale.exp()) * (x - self._each(mean)) + self._each(self.beta), self.same_for_all(
+            log_scale, x
+        )
 
     def inverse(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """By the training set's moments."""
         log_scale = self.log_gamma - 0.5 * (self.variance + self.eps).log()
         x = self._each((-log_scale).exp()) * (y - self._each(self.beta)) + self._each(self.mean)
-        return x, -self._log_det(y, log_scale)
+        return x, -self.same_for_all(log_scale, y)
 
     def begin_calibration(self, turn: int) -> bool:
         """Until the moments stay what they are: those of a map are right once those of all maps before it are."""
@@ -144,9 +142,6 @@ class BatchNorm(Bijection):
     def _each(self, value: Tensor) -> Tensor:
         """(D,) beside (..., D), or (channels,) beside (..., channels, height, width)."""
         return value.reshape(-1, *(1,) * (len(self.shape) - 1))
-
-    def _log_det(self, x: Tensor, log_scale: Tensor) -> Tensor:
-        return (prod(self.shape[1:]) * log_scale.sum()).expand(x.shape[: x.dim() - len(self.shape)])
 
 
 def by_channel(x: Tensor, shape: tuple[int, ...]) -> Tensor:

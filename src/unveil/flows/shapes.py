@@ -23,7 +23,7 @@ class Reshape(Bijection):
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """x as ``out_shape``."""
-        lead = x.shape[: x.dim() - len(self.shape)]
+        lead = self.lead(x)
         return x.reshape(*lead, *self.out_shape), x.new_zeros(lead)
 
     def inverse(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:

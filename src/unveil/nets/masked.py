@@ -94,42 +94,34 @@ class MaskedMLP(Net):
         return h.reshape(lead + self.out_shape)
 
     @torch.no_grad()
-    def unroll(self, rows: int, decide: Callable[[int, Tensor], Tensor], context: Tensor | None = None) -> Tensor:
+    def unroll(self, rows: int, decide: Callable[[int, Tensor], Tensor], context: Tensor | None = None) -> None:
         """Find the inputs one after the other, each from the outputs that those before it make.
 
         Every unit is computed once, when the inputs that it sees are known: all D outputs cost one pass together.
 
         Args:
             rows: The number N of inputs that are found side by side.
-            decide: Gives x_i, (N,), from i and its outputs, (P, N).
+            decide: Takes i and its outputs, (P, N), and gives x_i, (N,), as the net shall see it.
             context: (N, features).
-
-        Returns:
-            (N, D).
         """
         by_rank = self.rank.argsort()
         layers = [*self.hidden, self.output]
-        weights = [layer.masked for layer in layers]
+        weights, biases = [layer.masked for layer in layers], [layer.bias.unsqueeze(1) for layer in layers]
         weights[0] = weights[0][:, by_rank]
-        biases = [layer.bias.unsqueeze(1) for layer in layers]
         if self.conditioner is not None and context is not None:
             biases[0] = biases[0] + self.conditioner(context).T
-        weights[-1] = weights[-1].unflatten(0, (-1, len(by_rank)))
-        biases[-1] = biases[-1].unflatten(0, (-1, len(by_rank)))
+        weights[-1], biases[-1] = (each.unflatten(0, (-1, len(by_rank))) for each in (weights[-1], biases[-1]))
         values = [self.output.weight.new_empty(layer.in_features, rows) for layer in layers]
-        known = [[0] * (len(by_rank) + 1)] + [_counts(degrees, len(by_rank)) for degrees in self.degrees[1:]]
+        known = [_counts(degrees, len(by_rank)) for degrees in self.degrees[1:]]
         for r, i in enumerate(by_rank.tolist()):
             ready = r
-            for layer in range(len(self.hidden)):
-                done, ready_after = known[layer + 1][r], known[layer + 1][r + 1]
-                if ready_after > done:
-                    new = slice(done, ready_after)
+            for layer, counts in enumerate(known):
+                new = slice(counts[r], counts[r + 1])
+                if new.stop > new.start:
                     h = torch.addmm(biases[layer][new], weights[layer][new, :ready], values[layer][:ready])
                     values[layer + 1][new] = h.relu_()
-                ready = ready_after
-            outputs = torch.addmm(biases[-1][:, i], weights[-1][:, i, :ready], values[-1][:ready])
-            values[0][r] = decide(i, outputs)
-        return values[0][self.rank].T
+                ready = new.stop
+            values[0][r] = decide(i, torch.addmm(biases[-1][:, i], weights[-1][:, i, :ready], values[-1][:ready]))
 
 
 def _spread(lowest: int, features: int, width: int) -> Tensor:
