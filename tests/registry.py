@@ -319,7 +319,7 @@ MODULES: dict[str, dict[str, Callable[[], nn.Module]]] = {
 }
 """Every registered module by concept: what makes one."""
 RECORDS = {
-    "Conditioned", "Dequantized", "Floor", "RowGenerators", "Step", "Term", "Trace", "Transformed", "Visit",
+    "Conditioned", "Dequantized", "Floor", "Point", "RowGenerators", "Step", "Term", "Trace", "Transformed", "Visit",
 }  # fmt: skip
 """Records, noise streams, and distributions that are made of data or of modules rather than of parameters: the tests of
 what makes them cover them."""

@@ -35,7 +35,7 @@ def test_everything_is_said_and_written(unveil):
     assert written == {
         "checkpoint", "config.yaml", "data.json", "evaluation.json", "metrics.jsonl", "model.safetensors", "plots"
     }  # fmt: skip
-    assert (folder / "plots" / "reconstructions_and_samples.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "plots" / "images.png").read_bytes().startswith(b"\x89PNG")
     assert len((folder / "metrics.jsonl").read_text().splitlines()) == 2
     assert json.loads((folder / "evaluation.json").read_text())["particles"] == 3
 

@@ -119,7 +119,10 @@ def test_without_latents_everything_is_exact():
         assert estimate.value == pytest.approx(truth)
     assert found.rate.value == 0
     assert found.reasons["mutual_information"] == "the model has no latent variable"
+    assert found.reasons["log_likelihood_prior"] == "the model has no latent variable"
     assert found.collapse == "no collapse: there is no latent variable"
+    assert [line.split("  ")[0] for line in str(found).split("\n")[2:4]] == ["log-likelihood", "bits per dimension"]
+    assert "draws" not in str(found)
 
 
 def test_where_nothing_is_inferred_the_sentence_says_so():

@@ -68,6 +68,24 @@ def test_an_encoding_is_the_noise_that_the_data_comes_from():
     torch.testing.assert_close(model.encode(x), z)
 
 
+@pytest.mark.parametrize("levels", [None, 4])
+def test_decoding_undoes_encoding(levels):
+    x = noise(50, 3) if levels is None else torch.randint(levels, (50, 3), generator=seeded()).double()
+    model = fitted(x, levels)
+    torch.testing.assert_close(model.decode(model.encode(x)).mean, x)
+    with pytest.raises(ValueError, match=r"z: expected a tensor, \(examples, 3\), got \(5, 2\)"):
+        model.decode(noise(5, 2))
+
+
+def test_what_needs_a_latent_says_that_a_flow_of_real_numbers_has_none():
+    model, x = fitted(noise(50, 3)), noise(5, 3)
+    with pytest.raises(ValueError, match="x: a FlowModel has no latent variable that x could be reconstructed from"):
+        model.reconstruct(x)
+    with pytest.raises(ValueError, match="z: a FlowModel has no latent variable; leave it out"):
+        model.log_joint(x, noise(5, 3))
+    torch.testing.assert_close(model.log_joint(x, {}), model.log_prob(x))
+
+
 def cells(model: FlowModel, levels: int, points: int = 400) -> Tensor:
     """P(x) of every x of two entries, by integrating p(y) over its cell."""
     axis = (torch.arange(levels * points, dtype=DOUBLE) + 0.5) / points
@@ -169,7 +187,8 @@ def test_dequantized_numbers_round_down_to_themselves_in_single_precision():
 
 def test_dequantization_noise_is_no_code_and_the_prior_no_proposal():
     x = torch.randint(4, (30, 3), generator=seeded()).double()
-    found = evaluate(fitted(x, 4), x, particles=5, progress=False)
+    found = evaluate(fitted(x, 4), x, progress=False)
+    assert found.particles == 20, "more draws of noise as large as the data hardly help"
     assert found.units == 0
     assert found.mutual_information is None
     assert found.log_likelihood_prior is None
@@ -232,12 +251,14 @@ def test_batch_norm_follows_the_batches_in_training_only():
     assert torch.equal(norm.mean, moved)
 
 
-def test_a_temperature_narrows_latent_noise_and_is_refused_without_a_latent():
-    whole = fitted(torch.randint(4, (300, 3), generator=seeded()).double(), 4)
-    wide, narrow = (whole.sample(500, temperature=t, generator=seeded()).std() for t in (1.0, 0.1))
-    assert narrow < 0.5 * wide
-    with pytest.raises(ValueError, match="temperature: expected none, since the model has no latent variable"):
-        fitted(noise(50, 3)).sample(5, temperature=0.7)
+@pytest.mark.parametrize("levels", [None, 4])
+def test_a_temperature_multiplies_the_noise(levels):
+    x = noise(300, 3) if levels is None else torch.randint(levels, (300, 3), generator=seeded()).double()
+    model = fitted(x, levels)
+    at_one, cold = (model.sample(500, temperature=t, generator=seeded()) for t in (1.0, 0.25))
+    assert torch.equal(at_one, model.sample(500, generator=seeded()))
+    z = model.flow().base.sample((500,), seeded())
+    torch.testing.assert_close(cold, model.decode(0.25 * z).mean)
 
 
 def test_missing_entries_are_refused():

@@ -104,6 +104,8 @@ def test_one_picture_with_both_says_what_each_is():
     assert "mean" not in texts(meanless)
     exact = reconstructions_and_samples(KINDS["an exact density"].model(), batch("an exact density"))
     assert "Reconstructions " not in texts(exact).replace("Reconstructions and", "")
+    for part in ("Data", "as observed", "Samples", "draws from the model"):
+        assert part in texts(exact)
 
 
 def test_wide_and_tall_images_fill_the_same_width():

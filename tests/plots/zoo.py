@@ -24,7 +24,7 @@ TINY = partial(MLP, hidden=(4,), tanh=True)
 IMAGE, COLOUR, TABLE = Variable((1, 4, 5), levels=2), Variable((3, 6, 4), levels=256), Variable((3,))
 COUNTS, REAL_IMAGE, CLASSES = Variable((5,), levels=12), Variable((2, 4, 4)), Variable((3,), levels=2)
 ROWS = 12
-SHOWN, TABLES, CODES, RATES = "reconstructions_and_samples", ("marginals", "pairs"), "latents", "rates"
+SHOWN, TABLES, CODES, RATES = "images", ("marginals", "pairs"), "latents", "rates"
 
 
 class TwoLevels(Model):

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 OF_THE_SOURCE = ("validation", "test", "split_seed")
 """How one source of data is split says nothing about another one."""
-DRAWS, FEWEST_PARTICLES, MOST_PARTICLES = 1_000_000, 100, 1000
-"""Where nobody says: as many draws in all, and per row at least and at most these."""
 
 
 def evaluate(words: list[str]) -> int:
@@ -132,14 +130,12 @@ def judge(model: Model, split: Split, options: EvaluateOptions | FitOptions) -> 
     """
     from unveil.evaluation import evaluate
 
-    rows = min(len(split), options.limit or len(split))
-    particles = options.particles or min(MOST_PARTICLES, max(FEWEST_PARTICLES, DRAWS // rows))
     split = split.to(model.device)
     with breakdowns():
         return evaluate(
             model,
             split,
-            particles=particles,
+            particles=options.particles,
             limit=options.limit,
             naive=options.naive,
             seed=options.seed,

@@ -10,6 +10,7 @@ from unveil.distributions.masked import Masked
 from unveil.distributions.mixture import Mixture, pairwise_log_prob, select
 from unveil.distributions.noise import Generator, RowGenerators
 from unveil.distributions.normal import MultivariateNormal, Normal
+from unveil.distributions.point import Point
 from unveil.distributions.tempering import tempered
 from unveil.distributions.transformed import Transformed
 
@@ -30,6 +31,7 @@ __all__ = [
     "MultivariateNormal",
     "Normal",
     "OneHotCategorical",
+    "Point",
     "Quantized",
     "RelaxedOneHot",
     "RowGenerators",

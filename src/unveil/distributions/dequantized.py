@@ -10,8 +10,9 @@ import torch
 from torch import Size, Tensor
 from torch.distributions import Distribution as TorchDistribution
 
-from unveil.distributions.base import Distribution, Factorized, draw
+from unveil.distributions.base import Distribution, draw
 from unveil.distributions.noise import Generator, uniform
+from unveil.distributions.point import Point
 
 
 class Dequantized(Distribution):
@@ -48,7 +49,7 @@ class Dequantized(Distribution):
         return torch.minimum(torch.maximum(self.x + u, self.x), torch.nextafter(self.x + 1, self.x))
 
 
-class Floor(Factorized):
+class Floor(Point):
     """The whole number below y, for certain: P(x | y) = 1 where floor(y) = x, and 0 elsewhere.
 
     Args:
@@ -58,22 +59,4 @@ class Floor(Factorized):
     """
 
     def __init__(self, y: Tensor, levels: int, event_dims: int = 1) -> None:
-        super().__init__(y.shape, event_dims)
-        self.level = y.detach().floor().clamp(0, levels - 1)
-
-    @property
-    def mean(self) -> Tensor:
-        """The whole number itself."""
-        return self.level
-
-    @property
-    def mode(self) -> Tensor:
-        """The whole number itself."""
-        return self.level
-
-    def log_prob_per_dim(self, value: Tensor) -> Tensor:
-        """0 where it is this number, -inf elsewhere."""
-        return torch.where(value == self.level, 0.0, -torch.inf).to(self.level.dtype)
-
-    def _draw(self, shape: Size, generator: Generator) -> Tensor:
-        return self.level.expand(shape)
+        super().__init__(y.detach().floor().clamp(0, levels - 1), event_dims)

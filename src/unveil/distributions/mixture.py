@@ -5,7 +5,9 @@ log p(x) = log sum_k pi_k p_k(x)
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import singledispatch
+from typing import Any
 
 import torch
 from torch import Size, Tensor
@@ -63,23 +65,12 @@ class Mixture(Distribution):
         return draw(select(self.components, k), (), generator)
 
 
-@singledispatch
-def pairwise_log_prob(components: TorchDistribution, value: Tensor) -> Tensor:
-    """log p_k(value) of every value under every component.
-
-    Args:
-        components: A distribution of batch shape (K,).
-        value: Points, (\\*sample, \\*event).
-
-    Returns:
-        (\\*sample, K).
-    """
+def _by_broadcasting(components: TorchDistribution, value: Tensor) -> Tensor:
     axis = value.dim() - len(components.event_shape)
     return components.log_prob(value.unsqueeze(axis))
 
 
-@pairwise_log_prob.register
-def _(components: Normal, value: Tensor) -> Tensor:
+def _of_normals(components: Normal, value: Tensor) -> Tensor:
     # The square is expanded, so that all pairs are two matrix products and no (points, components, d) array is made.
     # What cancels in the expansion would cost float32 its digits: it is done in double.
     k = components.loc.shape[0]
@@ -91,8 +82,7 @@ def _(components: Normal, value: Tensor) -> Tensor:
     return (-0.5 * (quadratic + constant)).to(value.dtype)
 
 
-@pairwise_log_prob.register
-def _(components: MultivariateNormal, value: Tensor) -> Tensor:
+def _of_multivariate_normals(components: MultivariateNormal, value: Tensor) -> Tensor:
     # (x - mu)' P (x - mu) with P = (L L')^-1, expanded as above: <x x', P> - 2 x' P mu + mu' P mu.
     loc, lower = components.loc.double(), components.scale_tril.double()
     inverse = torch.linalg.solve_triangular(lower, torch.eye(loc.shape[-1]).to(lower).expand_as(lower), upper=False)
@@ -102,6 +92,25 @@ def _(components: MultivariateNormal, value: Tensor) -> Tensor:
     squares = (x.unsqueeze(-1) * x.unsqueeze(-2)).flatten(-2)
     quadratic = squares @ precision.flatten(-2).mT - 2 * x @ shift.mT + (shift * loc).sum(-1)
     return (-0.5 * (quadratic + loc.shape[-1] * LOG_2PI) - components.log_det.double()).to(value.dtype)
+
+
+_PAIRWISE: dict[type[TorchDistribution], Callable[[Any, Tensor], Tensor]] = {
+    Normal: _of_normals,
+    MultivariateNormal: _of_multivariate_normals,
+}  # no singledispatch, which torch.compile can't see through
+
+
+def pairwise_log_prob(components: TorchDistribution, value: Tensor) -> Tensor:
+    """log p_k(value) of every value under every component.
+
+    Args:
+        components: A distribution of batch shape (K,).
+        value: Points, (\\*sample, \\*event).
+
+    Returns:
+        (\\*sample, K).
+    """
+    return _PAIRWISE.get(type(components), _by_broadcasting)(components, value)
 
 
 @singledispatch

@@ -14,7 +14,7 @@ from unveil.evaluation.examples import Examples, Rows, chosen
 from unveil.evaluation.importance import Sampled, from_posterior, from_prior
 from unveil.evaluation.latents import uses_of
 from unveil.evaluation.nature import dequantizes
-from unveil.evaluation.record import NOT_ASKED_FOR, OPTIONAL, Evaluation
+from unveil.evaluation.record import NO_LATENT, NOT_ASKED_FOR, OPTIONAL, Evaluation
 from unveil.evaluation.streaming import Stream, Streaming, entries_of_a_draw, seed_of
 from unveil.evaluation.surgery import Surgery, surgery
 from unveil.evaluation.words import cap_sentence, collapse_sentence, is_at_cap
@@ -29,6 +29,9 @@ from unveil.variables import Batch, Observed
 FEW = 10
 """An effective sample size below this says that the weights have not been sampled."""
 
+DRAWS, FEWEST, MOST, OF_NOISE = 1_000_000, 100, 1000, 20
+"""Latent draws where nobody says how many: in all, for each example at least and at most, and of dequantizing noise."""
+
 LogP = Callable[[Batch], Tensor | PerExample]
 """log p(x) of a batch, (B,) in nats: exact as a tensor, or an estimate that says what it is."""
 
@@ -37,7 +40,7 @@ def evaluate(
     model: Model,
     data: Observed | Batch | Rows,
     *,
-    particles: int = 100,
+    particles: int | None = None,
     limit: int | None = None,
     seed: int = 0,
     chunk: int | None = None,
@@ -56,7 +59,9 @@ def evaluate(
         model: What to judge; anything with a walk.
         data: A whole split: a tensor (N, \\*shape), a mapping of tensors, a Batch, or an object with ``len`` and
             ``batch(index, generator)``, which is drawn once.
-        particles: K, latent draws per example: more make the log-likelihood tighter.
+        particles: K, latent draws per example: more make the log-likelihood tighter. By default as many as make a
+            million draws in all, from 100 to 1,000; 20 of the noise that makes whole numbers continuous, since that is
+            as large as the data, so that more hardly help.
         limit: How many examples to evaluate, a fixed random choice; q(z) is over all rows of the split all the same.
         seed: Decides every random number.
         chunk: Examples per walk; chosen from their size by default.
@@ -90,6 +95,7 @@ def evaluate(
         probe = _probe(model, examples, seed)
         check_scored([probe], examples.rows(torch.arange(1)))
         entries = entries_of_a_draw(probe, examples.features)
+        particles = _particles_for(len(index), probe) if particles is None else particles
         streaming = Streaming(index, particles, entries, seed, chunk, show)
         sampled = from_posterior(model, examples, streaming, uses_of(probe))
         prior = _from_prior(model, examples, streaming, probe) if naive else NOT_ASKED_FOR
@@ -100,6 +106,13 @@ def evaluate(
         _require_probability(record.elbo)
     ignored = map(_scored_in_full, untold([probe], examples.rows(torch.arange(1))))
     return replace(record, notes=(*record.notes, *ignored))
+
+
+def _particles_for(rows: int, probe: Trace) -> int:
+    """How many latent draws each of so many examples gets where nobody says."""
+    if not probe.latents:
+        return 1
+    return OF_NOISE if any(map(dequantizes, probe)) else min(MOST, max(FEWEST, DRAWS // rows))
 
 
 def _require_probability(elbo: Estimate) -> None:
@@ -128,6 +141,8 @@ def _probe(model: Model, examples: Examples, seed: int) -> Trace:
 def _from_prior(model: Model, examples: Examples, streaming: Streaming, probe: Trace) -> Sampled | str:
     if any(map(dequantizes, probe)):
         return "what the prior draws is data itself, and never rounds to the very x"
+    if not probe.latents:
+        return NO_LATENT
     try:
         sampled = from_prior(model, examples, streaming)
     except FlatDensityError as reason:

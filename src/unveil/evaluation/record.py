@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor
 from unveil.evaluation.estimate import Estimate, finite
 
 NOT_ASKED_FOR = "not asked for"
+NO_LATENT = "the model has no latent variable"
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +108,7 @@ class Evaluation:
 
     def __str__(self) -> str:
         header = ("nats per example", "value", "what it is", "Monte Carlo", "data")
-        rows = [_row(LABELS[name], value) for name, value in self.estimates.items() if value is not None]
+        rows = [_row(LABELS[name], value) for name, value in self._telling() if value is not None]
         widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
         align = (str.ljust, str.rjust, str.ljust, str.rjust, str.rjust)
 
@@ -116,19 +118,27 @@ class Evaluation:
         rule = line(tuple("-" * width for width in widths))
         return "\n".join([line(header), rule, *map(line, rows), "", *self._sentences()])
 
+    def _telling(self) -> Iterator[tuple[str, Estimate | None]]:
+        """The estimates that say something: without latents there is no code to pay for, and the bound may be exact."""
+        for name, value in self.estimates.items():
+            if self.units or not (name in OF_A_CODE or (name == "elbo" and self.elbo.bound == "exact")):
+                yield name, value
+
     def _sentences(self) -> list[str]:
         some = "" if self.examples == self.rows else f" of {self.rows:,}"
-        sentences = [f"examples: {self.examples:,}{some}; latent draws for each: {self.particles:,}"]
+        sentences = [f"examples: {self.examples:,}{some}"]
+        if self.elbo.bound != "exact":
+            sentences[0] += f"; latent draws for each: {self.particles:,}"
         if self.effective_sample_size is not None and self.elbo.bound != "exact":
             mean, least = self.effective_sample_size
             sentences[0] += f"; effective sample size {mean:.3g} on average, {least:.3g} at least"
         if self.units:
-            sentences.append(f"{self.active_units} of {self.units} latent units are active")
+            sentences += [f"{self.active_units} of {self.units} latent units are active", self.collapse]
         missing: dict[str, list[str]] = {}
         for name, reason in self.reasons.items():
             missing.setdefault(reason, []).append(LABELS[name])
         told = [f"no {', '.join(names)}: {reason}" for reason, names in missing.items() if reason != NOT_ASKED_FOR]
-        return [*sentences, self.collapse, *self.notes, *told]
+        return [*sentences, *self.notes, *told]
 
 
 LABELS = {
@@ -154,6 +164,8 @@ OPTIONAL = (
     "gap",
 )
 """The estimates that may be missing."""
+OF_A_CODE = ("rate", "distortion", "mean_kl")
+"""The estimates that say nothing where there is no code."""
 
 
 def _row(label: str, estimate: Estimate) -> tuple[str, ...]:

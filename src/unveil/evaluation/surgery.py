@@ -26,6 +26,7 @@ from unveil.evaluation.aggregate import Aggregate, Encoder, Points, encoder, own
 from unveil.evaluation.estimate import PerExample, negated, unless_relaxed
 from unveil.evaluation.examples import Examples
 from unveil.evaluation.nature import Nature
+from unveil.evaluation.record import NO_LATENT
 from unveil.evaluation.streaming import Stream, Streaming, seed_of
 from unveil.models import FromPosterior, Model, Trace
 from unveil.models.term import Bound, combined
@@ -76,7 +77,7 @@ def surgery(
     if n == 1:
         return "there is a single example, which no code can be told from another by"
     if not own_latents(probe):
-        return "the model has no latent variable"
+        return NO_LATENT
     encode = encoder(model, examples, probe, streaming.seed)
     draws = int(min(max(pairs / (8 * encode.cost * n**2), FEWEST), MOST))
     each = encode.cost * draws * len(streaming.index)

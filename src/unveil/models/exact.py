@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from unveil import flows
-from unveil.distributions import Floor, Transformed
+from unveil.distributions import Floor, Generator, Point, Transformed
 from unveil.flows import ActNorm, Chain, DequantizationFactory, FlowFactory, Logit, Uniform
 from unveil.models.model import Model
 from unveil.models.visit import Visit
@@ -41,7 +41,6 @@ class FlowModel(Model):
     """
 
     x: Variable
-    latents = ("y",)
 
     def __init__(
         self,
@@ -53,6 +52,7 @@ class FlowModel(Model):
     ) -> None:
         super().__init__()
         self.x, self.context = x, context
+        self.latents = () if x.levels is None else ("y",)
         standardize = ActNorm(x.shape, learned=False)
         self.input = standardize if x.levels is None else Chain([Logit(x.shape, x.levels, margin), standardize])
         self.flow = flow(x.shape, context.features if context else 0)
@@ -68,7 +68,7 @@ class FlowModel(Model):
         else:
             q = None if x is None else lambda: dequantize(x.to(self.dtype))
             y = visit("y", p=lambda: self.density(c), q=q)
-            visit("x", p=lambda: Floor(y, self.x.levels or 0, len(self.x.shape)), value=x)
+            visit("x", p=lambda: self._observed(y), value=x)
 
     def density(self, context: Tensor | None = None) -> Transformed:
         """p(x | c) of real numbers; of whole numbers, p(y | c)."""
@@ -97,3 +97,24 @@ class FlowModel(Model):
             raise ValueError("x: expected data to encode, got none")
         y = values.to(self.dtype) + (0.0 if self.x.levels is None else 0.5)
         return self.flow.bijection(self.input(y)[0], batch.context)[0]
+
+    def decode(self, z: Observed, *, context: Tensor | None = None, generator: Generator = None) -> Point:
+        """What noise becomes: x = f^-1(z), rounded down to whole numbers, for certain; its ``mean`` is the value.
+
+        Args:
+            z: (B, \\*noise shape), as ``encode`` gives it.
+            context: What is conditioned on, (B, features).
+            generator: Not asked: nothing is random.
+        """
+        shape = self.flow.bijection.out_shape
+        if not isinstance(z, Tensor) or z.shape[1:] != shape:
+            got = tuple(z.shape) if isinstance(z, Tensor) else type(z).__name__
+            raise ValueError(f"z: expected a tensor, (examples, {', '.join(map(str, shape))}), got {got}")
+        batch = self._batch(Batch(context=context, size=len(z)), None).to_precision(self.dtype)
+        y, _ = self.flow.bijection.inverse(z.to(self.device, self.dtype), batch.context)
+        return self._observed(self.input.inverse(y)[0])
+
+    def _observed(self, y: Tensor) -> Point:
+        """What is seen of y."""
+        events = len(self.x.shape)
+        return Point(y, events) if self.x.levels is None else Floor(y, self.x.levels, events)

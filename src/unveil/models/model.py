@@ -41,7 +41,7 @@ class Model(Configurable, nn.Module, ABC):
     context: Variable | None = None
     """What the model is conditioned on, if anything."""
     latents: tuple[str, ...] = ("z",)
-    """The names of the latent variables that ``decode`` and ``log_joint`` take."""
+    """The names of the latent variables that ``decode`` and ``log_joint`` take; () where there are none."""
 
     initialized: Tensor
     """Whether the parts have looked at training data; it is saved with the weights."""
@@ -123,8 +123,8 @@ class Model(Configurable, nn.Module, ABC):
         Args:
             size: How many; with a context, how many for each of its rows.
             context: What is conditioned on, (B, features).
-            temperature: Multiplies the spread of the latents' distributions; 1 (the model itself) by default. A model
-                without latents refuses it.
+            temperature: Multiplies the spread of the latents' distributions, of the data's where the model has no
+                latents; 1 (the model itself) by default.
             generator: Where random numbers come from.
             mean: Whether to return p(x | z)'s mean instead of a draw from it.
 
@@ -134,12 +134,11 @@ class Model(Configurable, nn.Module, ABC):
         if size < 1:
             raise ValueError(f"size: expected at least 1, got {size}")
         particles, batch = (1, Batch(size=size)) if context is None else (size, Batch(context=context))
-        tempered = None if temperature is None else Tempered(temperature, particles, generator)
-        trace = self.trace(batch, tempered or FromPrior(particles, generator))
-        if tempered is not None and not trace.latents:
-            raise ValueError(
-                "temperature: expected none, since the model has no latent variable, and data is drawn as it is"
-            )
+        if temperature is None:
+            source: Source = FromPrior(particles, generator)
+        else:
+            source = Tempered(temperature, particles, generator, data=not self.latents)
+        trace = self.trace(batch, source)
         found = {term.name: term.mean if mean else term.kept for term in trace.data}
         return _unwrap({name: value[0] if context is None else value for name, value in found.items()})
 
@@ -182,6 +181,8 @@ class Model(Configurable, nn.Module, ABC):
             context: What is conditioned on.
         """
         trace = self.trace(x, (source or FromPosterior()).scoring("p"), context=context)
+        if not trace.latents:
+            raise ValueError(f"x: a {type(self).__name__} has no latent variable that x could be reconstructed from")
         return _unwrap({term.name: trace.expectation(term.mean) for term in trace.data})
 
     def log_joint(self, x: Observed | Batch, z: Observed, *, context: Tensor | None = None) -> Tensor:
@@ -298,7 +299,11 @@ class Model(Configurable, nn.Module, ABC):
         return batch
 
     def _by_name(self, z: Observed) -> dict[str, Tensor]:
-        return dict(z) if isinstance(z, Mapping) else {self.latents[0]: z}
+        if isinstance(z, Mapping):
+            return dict(z)
+        if not self.latents:
+            raise ValueError(f"z: a {type(self).__name__} has no latent variable; leave it out: z={{}}")
+        return {self.latents[0]: z}
 
     def _replay(self, batch: Batch, given: Given) -> Trace:
         trace = self.trace(batch, given)

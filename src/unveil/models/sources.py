@@ -157,20 +157,23 @@ class Tempered(Source):
         temperature: 1 is the model, 0 its mode.
         particles: K.
         generator: Where random numbers come from.
+        data: Whether data is tempered too: for a model that has no latents, such as a flow of real numbers.
     """
 
     infers = False
 
-    def __init__(self, temperature: float, particles: int = 1, generator: Generator = None) -> None:
+    def __init__(
+        self, temperature: float, particles: int = 1, generator: Generator = None, *, data: bool = False
+    ) -> None:
         super().__init__(particles, generator)
         if not temperature >= 0:
             raise ValueError(f"temperature: expected at least 0, got {temperature}")
-        self.temperature = temperature
+        self.temperature, self.data = temperature, data
 
     @property
     def for_data(self) -> Source:
-        """The prior: data is not tempered."""
-        return FromPrior(self.particles, self.generator)
+        """The prior, unless data is tempered too."""
+        return self if self.data else FromPrior(self.particles, self.generator)
 
     def take(self, distribution: Distribution, sample_shape: Sequence[int]) -> Taken:
         """A draw from the tempered distribution."""

@@ -121,7 +121,13 @@ class Term:
         """The mean of p(. | parents), (K, B, \\*event)."""
         if self.p is None:
             raise ValueError(f"{self.name}: has no distribution to take the mean of")
-        return self.p.mean.expand(*self.shape, *self.p.event_shape)
+        try:
+            mean = self.p.mean
+        except NotImplementedError as error:
+            raise ValueError(
+                f"mean: {self.name} is a {type(self.p).__name__}, whose mean has no closed form; draw samples"
+            ) from error
+        return mean.expand(*self.shape, *self.p.event_shape)
 
     def with_log_q(self, log_q: Tensor) -> Term:
         """The same term with another log q(value), e.g. one whose parameters are detached."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -27,6 +27,7 @@ class Anatomy:
     Args:
         images: The observed variables that are images: their names and shapes (channels, height, width).
         vectors: All other observed variables, likewise.
+        latent: Whether there are latent variables, other than data made continuous.
         inferred: Names of the latent variables that have a posterior, those of spliced priors left out.
         averaged: Names of the observed variables whose distribution has a mean; of others, draws are shown.
         generative: Whether all that is not observed can be drawn from the model.
@@ -35,6 +36,7 @@ class Anatomy:
 
     images: dict[str, tuple[int, ...]]
     vectors: dict[str, tuple[int, ...]]
+    latent: bool
     inferred: tuple[str, ...]
     averaged: frozenset[str]
     generative: bool
@@ -53,7 +55,7 @@ def examine(model: Model, batch: Batch) -> Anatomy:
     terms: list[Term] = []
     with model.at_rest():
         model.run(few, FromPosterior(generator=seeded(model)), terms.append)
-    latents = [term for term in terms if not (term.data or dequantizes(term))]
+    latents = latents_among(terms)
     names = {term.name for term in latents}
     observed = [term for term in terms if term.observed and readable(term) and not inside(term.name, names)]
     flat = [term.name for term in latents if term.p is None and not any(inside(t.name, {term.name}) for t in terms)]
@@ -62,11 +64,17 @@ def examine(model: Model, batch: Batch) -> Anatomy:
     return Anatomy(
         images={term.name: shape_of(term) for term in observed if is_image(term)},
         vectors={term.name: shape_of(term) for term in observed if not is_image(term)},
+        latent=bool(latents),
         inferred=tuple(name for name in inferred if not inside(name, names)) or tuple(inferred),
         averaged=frozenset(term.name for term in observed if mean_of(term) is not None),
         generative=not flat and not factors,
         conditional=batch.context is not None,
     )
+
+
+def latents_among(terms: Iterable[Term]) -> list[Term]:
+    """The terms of latent variables; data that was made continuous is none."""
+    return [term for term in terms if not (term.data or dequantizes(term))]
 
 
 def is_image(term: Term) -> bool:

@@ -19,6 +19,7 @@ from unveil.plots.anatomy import (
     examine,
     generate,
     is_image,
+    latents_among,
     mean_of,
     readable,
     seeded,
@@ -62,7 +63,7 @@ def samples(
     title: str = "",
     note: str = "",
 ) -> Figure:
-    """New images: the means of p(x | z), or draws from it, for z drawn from the prior.
+    """New images: the means of p(x | z), or draws from it, for z drawn from the prior; draws from p(x) without a z.
 
     Args:
         model: A model of images.
@@ -82,10 +83,10 @@ def samples(
             f"context: the model is conditioned on {model.context}, got None; pass (rows, features), e.g. "
             "torch.eye(classes) for one row of images a class"
         )
-    name, shape, averaged = generated_image(model, context)
+    name, shape, averaged, latent = generated_image(model, context)
     rows = ceil(n / columns_for(shape)) if context is None else len(context)
     columns = min(n, columns_for(shape)) if context is None else max(1, n // len(context))
-    made = sampled(model, name, (rows, columns), context, None, draws=draws or not averaged)
+    made = sampled(model, name, (rows, columns), context, None, draws=draws or not averaged, latent=latent)
     return sheet(title, note, [made])
 
 
@@ -93,6 +94,8 @@ def reconstructions_and_samples(
     model: Model, batch: Batch, *, title: str = "Reconstructions and samples", note: str = ""
 ) -> Figure:
     """Both in one picture: images above their reconstructions on the left, samples on the right.
+
+    Without a latent variable there is nothing to reconstruct from, and the data itself stands on the left.
 
     Args:
         model: A model of images.
@@ -109,14 +112,20 @@ def reconstructions_and_samples(
     columns = columns_for(found.images[name])
     contexts, labels = row_contexts(batch.context)
     rows = ROWS if contexts is None else len(contexts)
-    few = thinned(batch, columns * ceil(rows / 2))
+    few = thinned(batch, columns * (ceil(rows / 2) if found.latent else rows))
     mosaics = []
-    if found.inferred or found.conditional:
+    data = means_and_data(model, few, name)[1]
+    limits = image_range(model, name, data)
+    if not found.latent:
+        seen = as_colours(data, limits, few.mask_of(name))
+        mosaics.append(Mosaic("Data", "as observed", in_rows(seen, columns)[:rows]))
+    elif found.inferred or found.conditional:
         mosaics.append(reconstructed(model, few, found, name, columns))
     if found.generative:
-        limits = image_range(model, name, means_and_data(model, few, name)[1])
         draws = name not in found.averaged
-        mosaics.append(sampled(model, name, (rows, columns), contexts, limits, labels=labels, draws=draws))
+        mosaics.append(
+            sampled(model, name, (rows, columns), contexts, limits, labels=labels, draws=draws, latent=found.latent)
+        )
     if not mosaics:
         raise ValueError("model: has neither a posterior to reconstruct with nor a prior to sample from")
     return sheet(title, note, mosaics)
@@ -147,6 +156,7 @@ def sampled(
     *,
     labels: tuple[str, ...] = (),
     draws: bool = False,
+    latent: bool = True,
 ) -> Mosaic:
     """A grid of new images, one row a context where there are contexts."""
     rows, columns = grid
@@ -154,9 +164,9 @@ def sampled(
     values = generate(model, batch, (name,), particles, draws=draws)[name]
     values = values.transpose(0, 1) if contexts is not None else values.reshape(rows, columns, *values.shape[2:])
     limits = limits or image_range(model, name, values)
-    made = "draws from p(x | z)" if draws else "means of p(x | z)"
+    made = f"{'draws from' if draws else 'means of'} p(x | z), z from the prior" if latent else "draws from the model"
     given = "" if contexts is None else ", one row a class" if labels else ", one row a context"
-    return Mosaic("Samples", f"{made}, z from the prior{given}", as_colours(values, limits), labels=labels)
+    return Mosaic("Samples", made + given, as_colours(values, limits), labels=labels)
 
 
 def means_and_data(model: Model, batch: Batch, name: str) -> tuple[Tensor, Tensor]:
@@ -174,8 +184,8 @@ def means_and_data(model: Model, batch: Batch, name: str) -> tuple[Tensor, Tenso
     return means, data
 
 
-def generated_image(model: Model, context: Tensor | None) -> tuple[str, tuple[int, ...], bool]:
-    """The name and shape of the image that a model generates, and whether its distribution has a mean.
+def generated_image(model: Model, context: Tensor | None) -> tuple[str, tuple[int, ...], bool, bool]:
+    """The name and shape of the image that a model generates, and whether its distribution has a mean and latents.
 
     Raises:
         ValueError: If there is none.
@@ -186,7 +196,7 @@ def generated_image(model: Model, context: Tensor | None) -> tuple[str, tuple[in
         model.run(batch, FromPrior(generator=seeded(model)), found.append)
     for term in found:
         if term.data and readable(term) and is_image(term) and term.name.partition("/")[0] not in model.latents:
-            return term.name, shape_of(term), mean_of(term) is not None
+            return term.name, shape_of(term), mean_of(term) is not None, bool(latents_among(found))
     raise ValueError("model: expected one that generates images (channels, height, width), got none; use marginals")
 
 

@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 def save_all(run: Run, evaluation: Evaluation | None, folder: str | Path) -> list[Path]:
     """Draw what makes sense for a run, as PNG files in ``folder/plots``; log a line for what does not.
 
-    Images: ``reconstructions_and_samples.png``. Other data: ``marginals.png`` and ``pairs.png``. Always, where they can
+    Images: ``images.png``. Other data: ``marginals.png`` and ``pairs.png``. Always, where they can
     be drawn: ``latents.png``, ``rates.png`` and ``training.png``.
 
     Args:
@@ -75,7 +75,7 @@ def pictures(run: Run, evaluation: Evaluation | None) -> dict[str, Picture]:
     title = f"{type(model).__name__} on {data.name}"
     compared = f"{title}: {many_name} rows and samples"
     return {
-        "reconstructions_and_samples": without_images(found)
+        "images": without_images(found)
         or partial(reconstructions_and_samples, model, examples, title=f"{title}, {few_name} rows", note=note),
         "marginals": without_tables(found)
         or partial(marginals, model, many, names=data.columns, title=compared, note=note),
