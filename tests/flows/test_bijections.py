@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd.functional import jacobian
 
 from tests.registry import BIJECTIONS, CONTEXT, DOUBLE, MONOTONES, make, noise
-from unveil.flows import Bijection, Chain, Coupling, Logit, MaskedAutoregressive, Monotone
+from unveil.flows import Bijection, Chain, Coupling, Linear, Logit, MaskedAutoregressive, Monotone
 from unveil.nets import MaskedMLP
 
 EVERY = pytest.mark.parametrize("name", BIJECTIONS)
@@ -183,3 +183,11 @@ def test_a_monotone_map_is_the_identity_at_zero(name):
     y, log_slope = monotone(x, torch.zeros(monotone.parameters_per_entry, 101, dtype=DOUBLE))
     torch.testing.assert_close(y, x)
     torch.testing.assert_close(log_slope, torch.zeros(101, dtype=DOUBLE))
+
+
+@pytest.mark.parametrize("shape", [(5,), (5, 2, 3)])
+def test_a_linear_map_is_one_matrix_for_few_rows_and_for_many(shape):
+    linear, x = Linear(shape).double(), noise(40, *shape)
+    expected = torch.einsum("ij,nj...->ni...", linear.weight, x)
+    torch.testing.assert_close(linear(x)[0], expected)
+    torch.testing.assert_close(torch.cat([linear(row)[0] for row in x.split(1)]), expected)

@@ -57,7 +57,8 @@ class Linear(Bijection):
         rotated: Whether it starts at a random rotation rather than at the identity.
     """
 
-    permutation: Tensor
+    order: Tensor
+    back: Tensor
     signs: Tensor
 
     def __init__(self, shape: Shape, *, rotated: bool = True) -> None:
@@ -69,27 +70,32 @@ class Linear(Bijection):
         self.upper = nn.Parameter(upper.triu(1))
         self.log_diagonal = nn.Parameter(upper.diagonal().abs().log())
         self.register_buffer("signs", upper.diagonal().sign())
-        self.register_buffer("permutation", permutation)
+        self.register_buffer("order", permutation.argmax(1))
+        self.register_buffer("back", permutation.argmax(0))
 
     @property
     def weight(self) -> Tensor:
         """W = P L U."""
         lower, upper = self._factors()
-        return self.permutation @ lower @ upper
+        return (lower @ upper)[self.order]
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """W x."""
-        y = (self.weight @ self._columns(x)).reshape(x.shape)
-        return y, self.same_for_all(self.log_diagonal, x)
+        columns = self._columns(x)
+        if columns.numel() > 2 * len(self.order) ** 2:
+            columns = self.weight @ columns
+        else:  # fewer columns than it takes to make up for the product L U
+            lower, upper = self._factors()
+            columns = (lower @ (upper @ columns))[..., self.order, :]
+        return self._entries(columns, x), self.same_for_all(self.log_diagonal, x)
 
     def inverse(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """U^-1 L^-1 P' y, by two triangular systems."""
         lower, upper = self._factors()
-        columns = self.permutation.mT @ self._columns(y)
+        columns = self._columns(y)[..., self.back, :]
         columns = torch.linalg.solve_triangular(lower, columns, upper=False, unitriangular=True)
-        return torch.linalg.solve_triangular(upper, columns, upper=True).reshape(y.shape), -self.same_for_all(
-            self.log_diagonal, y
-        )
+        columns = torch.linalg.solve_triangular(upper, columns, upper=True)
+        return self._entries(columns, y), -self.same_for_all(self.log_diagonal, y)
 
     def _factors(self) -> tuple[Tensor, Tensor]:
         identity = torch.eye(len(self.lower), dtype=self.lower.dtype, device=self.lower.device)
@@ -97,5 +103,9 @@ class Linear(Bijection):
         return self.lower.tril(-1) + identity, self.upper.triu(1) + diagonal
 
     def _columns(self, x: Tensor) -> Tensor:
-        """(..., D, pixels)."""
-        return x.reshape(*self.lead(x), self.shape[0], -1)
+        """Vectors as (D, rows), images as (..., channels, pixels)."""
+        return x.flatten(1 - len(self.shape)) if self.shape[1:] else x.reshape(-1, self.shape[0]).mT
+
+    def _entries(self, columns: Tensor, like: Tensor) -> Tensor:
+        """The columns in the places where :meth:`_columns` found them."""
+        return (columns if self.shape[1:] else columns.mT).reshape(like.shape)
