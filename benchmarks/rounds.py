@@ -29,10 +29,15 @@ def report(figures: dict[str, list[float]], unit: str, subject: str) -> None:
     """Medians with their spread, and the subject's ratio to every other case, taken round by round."""
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {platform.processor() or platform.machine()}")
     for name, found in figures.items():
-        print(f"{name:24} {statistics.median(found):>10,.0f} {unit} (from {min(found):,.0f} to {max(found):,.0f})")
+        middle, low, high = map(_figure, (statistics.median(found), min(found), max(found)))
+        print(f"{name:24} {middle:>10} {unit} (from {low} to {high})")
     for name, found in figures.items():
         if name != subject:
             ratios = sorted(ours / theirs for ours, theirs in zip(figures[subject], found, strict=True))
-            low, high = ratios[len(ratios) // 4], ratios[-1 - len(ratios) // 4]
-            middle = statistics.median(ratios)
-            print(f"{subject} / {name}: {middle:.2f} (middle half of the rounds from {low:.2f} to {high:.2f})")
+            ratio = statistics.median(ratios)
+            spread = f"{ratios[len(ratios) // 4]:.2f} to {ratios[-1 - len(ratios) // 4]:.2f}"
+            print(f"{subject} / {name}: {ratio:.2f} (middle half of the rounds from {spread})")
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
