@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from tests.supports import DOUBLE, Support, finite, levels, one_hots, plane, simplex
+from tests.supports import DOUBLE, Support, finite, levels, line, one_hots, plane, simplex
 from unveil import distributions, flows, gradients, likelihoods, models, nets, objectives, posteriors, priors
 from unveil.variables import Batch, Variable
 
@@ -93,10 +94,43 @@ class Density:
 
 
 ALL = ("mean", "variance", "mode", "entropy")
+
+
+def line_of(make: Callable[..., distributions.Distribution], knows: tuple[str, ...] = ALL) -> Density:
+    """A registered distribution of one number."""
+    return Density(make, line, knows)
+
+
+def ordered(make: Callable[..., Any], start: Tensor, *steps: Tensor) -> Any:
+    """A distribution of numbers in rising order: each further than the one before by 1 and what a step says."""
+    return make(*torch.stack([start, *(1 + step for step in steps)]).cumsum(0))
+
+
 OBSERVED = torch.tensor([True, False, True])
 SEEN = torch.zeros(4, 3, dtype=DOUBLE).masked_scatter(OBSERVED, levels(2, 2))
 d = distributions
 DENSITIES: dict[str, Density] = {
+    "Beta": line_of(lambda p, *b: d.Beta(1 + p.positive(*b, 1), 1 + p.positive(*b, 1))),
+    "Cauchy": line_of(lambda p, *b: d.Cauchy(p.real(*b, 1), p.positive(*b, 1)), ("mode", "entropy")),
+    "Chi2": line_of(lambda p, *b: d.Chi2(2 + p.positive(*b, 1))),
+    "Erlang": line_of(lambda p, *b: d.Erlang(torch.full((*b, 1), 3), p.positive(*b, 1))),
+    "Exponential": line_of(lambda p, *b: d.Exponential(p.positive(*b, 1))),
+    "FisherSnedecor": line_of(
+        lambda p, *b: d.FisherSnedecor(2 + p.positive(*b, 1), 8 + p.positive(*b, 1)),
+        ("mean", "variance", "mode", "entropy"),
+    ),
+    "Gamma": line_of(lambda p, *b: d.Gamma(1 + p.positive(*b, 1), p.positive(*b, 1))),
+    "Gompertz": line_of(lambda p, *b: d.Gompertz(p.positive(*b, 1), p.positive(*b, 1))),
+    "Gumbel": line_of(lambda p, *b: d.Gumbel(p.real(*b, 1), p.positive(*b, 1))),
+    "Laplace": line_of(lambda p, *b: d.Laplace(p.real(*b, 1), p.positive(*b, 1))),
+    "LogNormal": line_of(lambda p, *b: d.LogNormal(p.real(*b, 1).clamp(-10, 10), p.positive(*b, 1).clamp(max=3))),
+    "Pareto": line_of(lambda p, *b: d.Pareto(p.positive(*b, 1), 3 + p.positive(*b, 1))),
+    "Rayleigh": line_of(lambda p, *b: d.Rayleigh(p.positive(*b, 1))),
+    "Reciprocal": line_of(lambda p, *b: ordered(d.Reciprocal, p.positive(*b, 1), p.positive(*b, 1))),
+    "StudentT": line_of(lambda p, *b: d.StudentT(3 + p.positive(*b, 1), p.real(*b, 1), p.positive(*b, 1))),
+    "Triangular": line_of(lambda p, *b: ordered(d.Triangular, p.real(*b, 1), p.positive(*b, 1), p.positive(*b, 1))),
+    "Uniform": line_of(lambda p, *b: ordered(d.Uniform, p.real(*b, 1), p.positive(*b, 1))),
+    "Weibull": line_of(lambda p, *b: d.Weibull(p.positive(*b, 1), 1 + p.positive(*b, 1))),
     "Bernoulli": Density(lambda p, *b: d.Bernoulli(p.real(*b, 2)), finite(levels(2, 2)), ALL),
     "Bernoulli image": Density(lambda p, *b: d.Bernoulli(p.real(*b, 1, 3), 2), finite(levels(2, 1, 3)), ALL),
     "Binomial": Density(lambda p, *b: d.Binomial(4, p.real(*b, 2)), finite(levels(5, 2)), ("mean", "variance", "mode")),

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -82,6 +83,47 @@ def plane_about(mean: Tensor, scale: Tensor, points: int = 600, reach: float = 1
         return _bins((value.double() - mean) / scale, low=-2.4, width=0.8, count=6)
 
     return Support(values, measure.log().expand(len(values)), cell)
+
+
+def line(distribution: Distribution, panels: int = 400, order: int = 10) -> Support:
+    """Gauss-Legendre panels over one number, on the scale that its support asks for; a kink at the mode is an edge.
+
+    x = m + sinh(t) on the whole line, low + e^t on a half, low + (high - low) sigmoid(t) on an interval.
+    """
+    low, high, mode = (torch.as_tensor(end).double().detach().reshape(()) for end in _ends(distribution))
+    if high < torch.inf:
+        start, reach = torch.logit((mode - low) / (high - low)), 36.0
+        start = start if start.isfinite() else torch.zeros(())
+    else:
+        start, reach = torch.zeros(()), 80.0
+    nodes, weights = np.polynomial.legendre.leggauss(order)
+    edges = torch.linspace(-reach, reach, panels + 1, dtype=DOUBLE)  # an even number: 0 is an edge
+    half = (edges[1] - edges[0]) / 2
+    t = (edges[:-1, None] + half * (1 + torch.from_numpy(nodes))).flatten() + start
+    log_weight = (half * torch.from_numpy(weights)).log().repeat(panels)
+    if high < torch.inf:
+        values = low + (high - low) * torch.sigmoid(t)
+        log_slope = (high - low).log() + F.logsigmoid(t) + F.logsigmoid(-t)
+    elif low > -torch.inf:
+        values, log_slope = low + t.exp(), t
+    else:
+        values, log_slope = mode + t.sinh(), t.cosh().log()
+
+    def cell(value: Tensor) -> Tensor:
+        return torch.searchsorted(inner, value.double().reshape(value.shape[:-1]).contiguous())
+
+    log_measure = log_weight + log_slope
+    log_mass = Support(values.unsqueeze(1), log_measure, cell).log_mass(distribution).detach()
+    share = log_mass.exp().cumsum(0)[order - 1 :: order].contiguous()  # of all panels up to each
+    ends = torch.searchsorted(share, torch.linspace(0.05, 0.95, 19, dtype=DOUBLE)).unique()
+    inner = (values[order * ends + order - 1] + values[order * ends + order]) / 2
+    possible = log_mass > -torch.inf
+    return Support(values[possible].unsqueeze(1), log_measure[possible], cell)
+
+
+def _ends(distribution: Distribution) -> tuple[Tensor | float, Tensor | float, Tensor]:
+    """Where the support begins and ends, and where a kink might be."""
+    return distribution.low, distribution.high, distribution.mode
 
 
 def simplex(distribution: Distribution, points: int = 768, reach: float = 48.0) -> Support:

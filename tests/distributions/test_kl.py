@@ -26,8 +26,25 @@ CLOSED = {
         "Quantized",
     )
 } | {("MultivariateNormal", "Normal"), ("Quantized", "Coded"), ("Coded", "Quantized")}
+GAMMAS = ("Chi2", "Erlang", "Gamma")
+CLOSED |= set(product(GAMMAS, repeat=2)) | {
+    (name, name)
+    for name in (
+        "Beta",
+        "Cauchy",
+        "Exponential",
+        "Gumbel",
+        "Laplace",
+        "LogNormal",
+        "Pareto",
+        "Rayleigh",
+        "Reciprocal",
+        "Uniform",
+        "Weibull",
+    )
+}
 """The pairs of registered distributions that have a closed form."""
-FACTORIZED = {pair for pair in CLOSED if pair[0] == pair[1]} - {
+FACTORIZED = {pair for pair in CLOSED if pair[0] == pair[1] or pair[0] in GAMMAS} - {
     (name, name) for name in ("Coded", "MultivariateNormal", "Quantized")
 }
 
@@ -50,15 +67,19 @@ def test_a_closed_form_is_the_expectation_of_the_log_ratio(name_q, name_p):
     q, p = pair(name_q, name_p)
     support = DENSITIES[name_q].support(q)
     log_q, log_p = (support.log_mass(distribution) for distribution in (q, p))
-    expected = torch.where(log_q > -torch.inf, log_q.exp() * (log_q - log_p), 0).sum()
-    torch.testing.assert_close(closed_form_kl(q, p), expected, rtol=1e-7, atol=1e-7)
+    expected = torch.where(log_q.exp() > 0, log_q.exp() * (log_q - log_p), 0).sum()
+    # the kink of a Laplace p lies inside a panel of the quadrature
+    torch.testing.assert_close(closed_form_kl(q, p), expected, rtol=5e-3 if name_p == "Laplace" else 1e-7, atol=1e-7)
 
 
 @pytest.mark.parametrize(("name_q", "name_p"), sorted(pair for pair in CLOSED if pair[1] != "Quantized"))
 def test_a_closed_form_agrees_with_monte_carlo(name_q, name_p, generator):
     q, p = pair(name_q, name_p, 3)
     _, value = drawn(q, (10_000,), generator)
-    assert_mean((q.log_prob(value) - p.log_prob(value)).detach(), closed_form_kl(q, p).detach())
+    log_ratio, kl = (q.log_prob(value) - p.log_prob(value)).detach(), closed_form_kl(q, p).detach()
+    possible = kl < torch.inf  # p is 0 where q is not
+    assert (log_ratio.amax(0)[~possible] == torch.inf).all()
+    assert_mean(log_ratio[:, possible], kl[possible])
 
 
 @pytest.mark.parametrize(("name_q", "name_p"), sorted(CLOSED))

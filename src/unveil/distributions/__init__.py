@@ -1,6 +1,7 @@
 """Densities that torch lacks, or has without what this library needs: explicit generators and per-factor terms."""
 
 from unveil.distributions.base import Distribution, Factorized, draw, sum_rightmost
+from unveil.distributions.bounded import Beta, Reciprocal, Triangular, Uniform
 from unveil.distributions.coded import Coded, Quantized
 from unveil.distributions.dequantized import Dequantized, Floor
 from unveil.distributions.discrete import Bernoulli, Binomial, Categorical, OneHotCategorical, RelaxedOneHot
@@ -11,31 +12,65 @@ from unveil.distributions.mixture import Mixture, pairwise_log_prob, select
 from unveil.distributions.noise import Generator, RowGenerators
 from unveil.distributions.normal import MultivariateNormal, Normal
 from unveil.distributions.point import Point
+from unveil.distributions.positive import (
+    Chi2,
+    Erlang,
+    Exponential,
+    FisherSnedecor,
+    Gamma,
+    Gompertz,
+    LogNormal,
+    Pareto,
+    Rayleigh,
+    Weibull,
+)
+from unveil.distributions.real import Cauchy, Gumbel, Laplace, StudentT
 from unveil.distributions.tempering import tempered
 from unveil.distributions.transformed import Transformed
+from unveil.distributions.univariate import Factors, Univariate
 
 __all__ = [
     "Bernoulli",
+    "Beta",
     "Binomial",
     "Categorical",
+    "Cauchy",
+    "Chi2",
     "Coded",
     "Dequantized",
     "DiscretizedLogistic",
     "Distribution",
+    "Erlang",
+    "Exponential",
     "Factorized",
+    "Factors",
+    "FisherSnedecor",
     "Floor",
+    "Gamma",
     "Generator",
+    "Gompertz",
+    "Gumbel",
+    "Laplace",
+    "LogNormal",
     "Logistic",
     "Masked",
     "Mixture",
     "MultivariateNormal",
     "Normal",
     "OneHotCategorical",
+    "Pareto",
     "Point",
     "Quantized",
+    "Rayleigh",
+    "Reciprocal",
     "RelaxedOneHot",
     "RowGenerators",
+    "StudentT",
     "Transformed",
+    "Triangular",
+    "Uniform",
+    "Univariate",
+    "Weibull",
     "closed_form_kl",
     "draw",
     "kl_per_dim",

@@ -13,9 +13,12 @@ from torch.distributions import Distribution as TorchDistribution
 from torch.distributions import kl_divergence, register_kl
 
 from unveil.distributions.base import sum_rightmost
+from unveil.distributions.bounded import Reciprocal
 from unveil.distributions.coded import Coded
 from unveil.distributions.discrete import Bernoulli, Categorical, OneHotCategorical
 from unveil.distributions.normal import MultivariateNormal, Normal
+from unveil.distributions.positive import EULER, Rayleigh, Weibull
+from unveil.distributions.univariate import Factors
 
 
 def closed_form_kl(q: TorchDistribution, p: TorchDistribution) -> Tensor | None:
@@ -59,6 +62,38 @@ def _(q: OneHotCategorical, p: TorchDistribution) -> Tensor | None:
     return _between_logits(q.logits, p.logits) if isinstance(p, OneHotCategorical) else None
 
 
+@kl_per_dim.register
+def _(q: Factors, p: TorchDistribution) -> Tensor | None:
+    return closed_form_kl(q.base, p.base) if isinstance(p, Factors) and type(q.base) is type(p.base) else None
+
+
+@kl_per_dim.register
+def _(q: Weibull, p: TorchDistribution) -> Tensor | None:
+    # with k the concentrations and s the scales: E[(x / s_p)^k_p] = (s_q / s_p)^k_p Gamma(1 + k_p / k_q)
+    if not isinstance(p, Weibull):
+        return None
+    k, ratio = p.concentration / q.concentration, (q.scale / p.scale).log()
+    mean_log = -EULER / q.concentration  # E[log(x / s_q)]
+    log_ratio = -k.log() + (q.concentration - p.concentration) * mean_log - p.concentration * ratio
+    return log_ratio - 1 + (p.concentration * ratio + torch.lgamma(1 + k)).exp()
+
+
+@kl_per_dim.register
+def _(q: Rayleigh, p: TorchDistribution) -> Tensor | None:
+    if not isinstance(p, Rayleigh):
+        return None
+    ratio = (q.scale / p.scale).square()
+    return ratio - 1 - ratio.log()
+
+
+@kl_per_dim.register
+def _(q: Reciprocal, p: TorchDistribution) -> Tensor | None:
+    if not isinstance(p, Reciprocal):
+        return None
+    inside = torch.as_tensor((q.low >= p.low) & (q.high <= p.high))
+    return torch.where(inside, p.log_ratio.log() - q.log_ratio.log(), torch.inf)
+
+
 def _between_logits(q: Tensor, p: Tensor) -> Tensor:
     # the difference is masked, not the product: a masked 0 * inf would still have a gradient of nan
     return (q.exp() * torch.where(q > -torch.inf, q - p, 0)).sum(-1)
@@ -72,6 +107,9 @@ def _summed(q: TorchDistribution, p: TorchDistribution, axes: int) -> Tensor:
 
 
 @register_kl(Normal, Normal)
+@register_kl(Factors, Factors)
+@register_kl(Rayleigh, Rayleigh)
+@register_kl(Reciprocal, Reciprocal)
 @register_kl(Bernoulli, Bernoulli)
 @register_kl(Categorical, Categorical)
 def _factorized(q: TorchDistribution, p: TorchDistribution) -> Tensor:

@@ -14,11 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Size, Tensor
 
-from unveil.distributions.base import Factorized, sum_rightmost
-from unveil.distributions.noise import Generator, uniform
+from unveil.distributions.base import Factorized
+from unveil.distributions.noise import Generator, open_uniform
+from unveil.distributions.univariate import Univariate
 
 
-class Logistic(Factorized):
+class Logistic(Univariate):
     """A product of logistic distributions.
 
     Args:
@@ -27,11 +28,9 @@ class Logistic(Factorized):
         event_dims: How many of the last axes make one event.
     """
 
-    has_rsample = True
-
     def __init__(self, loc: Tensor, scale: Tensor, event_dims: int = 1) -> None:
         self.loc, self.scale = torch.broadcast_tensors(loc, scale)
-        super().__init__(self.loc.shape, event_dims)
+        super().__init__(self.loc, event_dims)
 
     @property
     def mean(self) -> Tensor:
@@ -48,23 +47,19 @@ class Logistic(Factorized):
         """pi^2 s^2 / 3."""
         return (math.pi * self.scale).square() / 3
 
-    def log_prob_per_dim(self, value: Tensor) -> Tensor:
-        """-|a| - 2 log(1 + e^-|a|) - log s, the same for a and -a."""
-        a = ((value - self.loc) / self.scale).abs()
-        return -a - 2 * F.softplus(-a) - self.scale.log()
+    def entropy_per_dim(self) -> Tensor:
+        """log s + 2."""
+        return self.scale.log() + 2
 
-    def entropy(self) -> Tensor:
-        """H = sum_i log s_i + 2, in nats."""
-        return sum_rightmost(self.scale.log() + 2, len(self.event_shape))
+    def _log_density(self, x: Tensor) -> Tensor:
+        a = ((x - self.loc) / self.scale).abs()
+        return -a - 2 * F.softplus(-a) - self.scale.log()  # the same for a and -a
 
-    def _draw(self, shape: Size, generator: Generator) -> Tensor:
-        return self.loc + self.scale * standard_logistic(shape, self.loc, generator)
+    def _cdf(self, x: Tensor) -> Tensor:
+        return torch.sigmoid((x - self.loc) / self.scale)
 
-
-def standard_logistic(shape: Size, like: Tensor, generator: Generator) -> Tensor:
-    """Logistic noise, logit(u), with u kept inside (0, 1) so that it is finite."""
-    info = torch.finfo(like.dtype)
-    return torch.logit(uniform(shape, like, generator).clamp(info.tiny, 1 - info.eps))
+    def _icdf(self, u: Tensor) -> Tensor:
+        return self.loc + self.scale * torch.logit(u)
 
 
 class DiscretizedLogistic(Factorized):
@@ -108,4 +103,5 @@ class DiscretizedLogistic(Factorized):
         return torch.where(left, F.logsigmoid(b), torch.where(right, F.logsigmoid(-a), inside))
 
     def _draw(self, shape: Size, generator: Generator) -> Tensor:
-        return (self.loc + self.scale * standard_logistic(shape, self.loc, generator)).round().clamp(0, self.levels - 1)
+        noise = torch.logit(open_uniform(shape, self.loc, generator))
+        return (self.loc + self.scale * noise).round().clamp(0, self.levels - 1)

@@ -56,11 +56,32 @@ def uniform(shape: Sequence[int], like: Tensor, generator: Generator = None) -> 
     return _noise(torch.rand, shape, like, generator)
 
 
-def gumbel(shape: Sequence[int], like: Tensor, generator: Generator = None) -> Tensor:
-    """Standard Gumbel noise, -log(-log u), with u kept inside (0, 1) so that it is finite."""
+def open_uniform(shape: Sequence[int], like: Tensor, generator: Generator = None) -> Tensor:
+    """Uniform noise kept inside (0, 1), so that what has an infinite value at the ends stays finite."""
     info = torch.finfo(like.dtype)
-    u = uniform(shape, like, generator).clamp(info.tiny, 1 - info.eps)
-    return -torch.log(-torch.log(u))
+    return uniform(shape, like, generator).clamp(info.tiny, 1 - info.eps)
+
+
+def gumbel(shape: Sequence[int], like: Tensor, generator: Generator = None) -> Tensor:
+    """Standard Gumbel noise, -log(-log u)."""
+    return -torch.log(-torch.log(open_uniform(shape, like, generator)))
+
+
+def log_gamma_noise(concentration: Tensor, shape: Sequence[int], generator: Generator = None) -> Tensor:
+    """The logarithm of standard Gamma noise, differentiable in the concentration a.
+
+    log G(a) = log G(a + 1) + log(u) / a (Marsaglia & Tsang 2000): finite where G(a) would be rounded to 0.
+    """
+    a = concentration.expand(tuple(shape))
+    if isinstance(generator, RowGenerators):
+        rows = [
+            torch._standard_gamma(row + 1, generator=stream)
+            for row, stream in zip(a.unbind(1), generator.streams, strict=True)
+        ]
+        above = torch.stack(rows, dim=1)
+    else:
+        above = torch._standard_gamma(a + 1, generator=generator)
+    return above.log() + open_uniform(shape, concentration, generator).log() / a
 
 
 def integers(high: int, shape: Sequence[int], device: torch.device, generator: Generator = None) -> Tensor:

@@ -10,13 +10,15 @@ import math
 import torch
 from torch import Size, Tensor
 
-from unveil.distributions.base import Distribution, Factorized, sum_rightmost
+from unveil.distributions.base import Distribution
 from unveil.distributions.noise import Generator, normal
+from unveil.distributions.special import normal_cdf
+from unveil.distributions.univariate import Univariate
 
 LOG_2PI = math.log(2 * math.pi)
 
 
-class Normal(Factorized):
+class Normal(Univariate):
     """A product of normal distributions, prod_i N(x_i; mu_i, sigma_i^2).
 
     Args:
@@ -30,13 +32,11 @@ class Normal(Factorized):
         torch.Size([5])
     """
 
-    has_rsample = True
-
     def __init__(self, loc: Tensor, scale: Tensor, event_dims: int = 1) -> None:
         if loc.shape != scale.shape:
             loc, scale = torch.broadcast_tensors(loc, scale)
         self.loc, self.scale = loc, scale
-        super().__init__(self.loc.shape, event_dims)
+        super().__init__(self.loc, event_dims)
 
     @property
     def mean(self) -> Tensor:
@@ -53,13 +53,18 @@ class Normal(Factorized):
         """The variance of each factor."""
         return self.scale.square()
 
-    def log_prob_per_dim(self, value: Tensor) -> Tensor:
-        """log N(x_i; mu_i, sigma_i^2)."""
-        return -0.5 * ((value - self.loc) / self.scale).square() - self.scale.log() - 0.5 * LOG_2PI
+    def entropy_per_dim(self) -> Tensor:
+        """log sigma + 0.5 log(2 pi e)."""
+        return self.scale.log() + 0.5 * (1 + LOG_2PI)
 
-    def entropy(self) -> Tensor:
-        """H = sum_i log sigma_i + 0.5 log(2 pi e), in nats."""
-        return sum_rightmost(self.scale.log() + 0.5 * (1 + LOG_2PI), len(self.event_shape))
+    def _log_density(self, x: Tensor) -> Tensor:
+        return -0.5 * ((x - self.loc) / self.scale).square() - self.scale.log() - 0.5 * LOG_2PI
+
+    def _cdf(self, x: Tensor) -> Tensor:
+        return normal_cdf((x - self.loc) / self.scale)
+
+    def _icdf(self, u: Tensor) -> Tensor:
+        return self.loc + self.scale * torch.special.ndtri(u)
 
     def _draw(self, shape: Size, generator: Generator) -> Tensor:
         return self.loc + self.scale * normal(shape, self.loc, generator)

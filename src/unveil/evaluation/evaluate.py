@@ -29,7 +29,7 @@ from unveil.variables import Batch, Observed
 FEW = 10
 """An effective sample size below this says that the weights have not been sampled."""
 
-DRAWS, FEWEST, MOST, OF_NOISE = 1_000_000, 100, 1000, 20
+DRAWS, FEWEST, MOST, OF_NOISE = 1_000_000, 100, 1000, 5
 """Latent draws where nobody says how many: in all, for each example at least and at most, and of dequantizing noise."""
 
 LogP = Callable[[Batch], Tensor | PerExample]
@@ -60,7 +60,7 @@ def evaluate(
         data: A whole split: a tensor (N, \\*shape), a mapping of tensors, a Batch, or an object with ``len`` and
             ``batch(index, generator)``, which is drawn once.
         particles: K, latent draws per example: more make the log-likelihood tighter. By default as many as make a
-            million draws in all, from 100 to 1,000; 20 of the noise that makes whole numbers continuous, since that is
+            million draws in all, from 100 to 1,000; 5 of the noise that makes whole numbers continuous, since that is
             as large as the data, so that more hardly help.
         limit: How many examples to evaluate, a fixed random choice; q(z) is over all rows of the split all the same.
         seed: Decides every random number.
