@@ -263,6 +263,10 @@ BIJECTIONS = {
     "Coupling": partial(flows.Coupling, (3,), CONTEXT, net=TINY),
     "Coupling image": partial(flows.Coupling, (3, 2, 2), CONTEXT, (True, False, True), net=TINY_CONV),
     "Coupling spline": partial(flows.Coupling, (3,), CONTEXT, (False, True, False), MONOTONES["Spline"], TINY),
+    "MaskedCoupling": partial(flows.MaskedCoupling, (3,), (True, False, True), CONTEXT, net=TINY),
+    "MaskedCoupling checkerboard": partial(
+        flows.MaskedCoupling, (2, 3, 3), flows.checkerboard((2, 3, 3)), CONTEXT, net=TINY_CONV
+    ),
     "Householder": partial(flows.Householder, (3,)),
     "Householder amortized": partial(flows.Householder, (3,), CONTEXT),
     "Inverse": lambda: flows.Inverse(flows.MaskedAutoregressive((3,), CONTEXT, net=TINY_MASKED)),

@@ -53,6 +53,10 @@ class Part(Configurable, nn.Module):
             generator: Where random choices come from.
         """
 
+    starts_from_data: bool = False
+    """Whether it takes its start from what passes through it before the first step, as :meth:`begin_initialization`
+    prepares."""
+
     def begin_initialization(self) -> bool:
         """Prepare to see many training examples pass through this part in one walk, before the first step.
 

@@ -156,9 +156,63 @@ def test_all_solvers_find_the_same_root(spline):
     torch.testing.assert_close(found[0], found[2], rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize("solver", ["parallel", "sequential"])
+def test_the_root_of_forty_entangled_entries_is_exact_and_so_is_its_gradient(solver):
+    """Against the Jacobian's dense inverse: J^-1 in y."""
+    net = partial(MaskedMLP, hidden=(64,))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        bijection = MaskedAutoregressive((40,), net=net, solver=solver).double()
+        with torch.no_grad():
+            for parameter in bijection.parameters():
+                parameter += 0.3 * torch.randn_like(parameter)
+    y = noise(3, 40).requires_grad_()
+    x, log_det = bijection.inverse(y)
+    torch.testing.assert_close(bijection(x.detach())[0], y.detach(), rtol=1e-11, atol=1e-11)
+    inner = jacobian(lambda x: bijection(x)[0], x[0].detach())
+    assert (inner.tril(-1).abs() > 0.1).any(), "nothing is entangled"
+    weight = noise(40, seed=1)
+    (found,) = torch.autograd.grad(x[0] @ weight, y, retain_graph=True)
+    torch.testing.assert_close(found[0], torch.linalg.solve(inner.mT, weight), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(log_det[0].detach(), -inner.diagonal().log().sum())
+
+
+@EVERY
+def test_under_lower_precision_of_nets_a_map_still_undoes_itself(name):
+    bijection: Bijection = make("bijections", name).float()
+    with torch.no_grad():
+        for parameter in bijection.parameters():
+            parameter += 0.3 * noise(*parameter.shape, dtype=torch.float32)
+    bijection.eval()
+    x, c = inputs(bijection, 5).float(), context(bijection, 5)
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        y, log_det = bijection(x, None if c is None else c.float())
+        back, log_det_back = bijection.inverse(y, None if c is None else c.float())
+    assert {value.dtype for value in (y, log_det, back, log_det_back)} == {torch.float32}
+    torch.testing.assert_close(back, x, rtol=1e-3, atol=5e-2 if "utoregressive" in name or name == "Inverse" else 1e-3)
+
+
+def test_a_chain_hands_the_context_to_the_maps_that_have_one():
+    chain = Chain([Coupling((3,)), Coupling((3,), 2)])
+    assert chain.context == 2
+    assert chain(torch.zeros(5, 3), torch.zeros(5, 2))[0].shape == (5, 3)
+    with pytest.raises(ValueError, match=r"bijections: expected the same number of features .*, got \[2, 3\]"):
+        Chain([Coupling((3,), 3), Coupling((3,), 2)])
+
+
+def test_wrong_shapes_and_contexts_are_refused():
+    with pytest.raises(ValueError, match=r"x: Linear expected \(..., 3\), got \(5, 4\)"):
+        Linear((3,))(torch.zeros(5, 4))
+    with pytest.raises(ValueError, match=r"y: Linear expected \(..., 3\), got \(5, 4\)"):
+        Linear((3,)).inverse(torch.zeros(5, 4))
+    for given, got in ((None, "none"), (torch.zeros(5, 3), r"\(5, 3\)")):
+        with pytest.raises(ValueError, match=rf"context: Coupling expected \(..., 2\), got {got}"):
+            Coupling((3,), 2)(torch.zeros(5, 3), given)
+
+
 @EVERY_MONOTONE
 @DTYPES
-@pytest.mark.parametrize("spread", [0.0, 1.0, 100.0])
+@pytest.mark.parametrize("spread", [0.0, 1.0, 10.0, 100.0])
 def test_a_monotone_map_increases_and_is_finite_with_its_gradients(name, dtype, spread):
     monotone: Monotone = MONOTONES[name]()
     theta = (spread * noise(monotone.parameters_per_entry, 1, dtype=dtype)).expand(-1, 999).clone().requires_grad_()
@@ -168,6 +222,9 @@ def test_a_monotone_map_increases_and_is_finite_with_its_gradients(name, dtype, 
     y, log_slope = monotone(x, theta)
     assert (y.diff() >= -1e-5).all()
     back, log_slope_back = monotone.inverse(y.detach(), theta)
+    reached = monotone(back, theta)[0].detach()
+    rtol, atol = (1e-5, 2e-3) if dtype == torch.float32 else (1e-12, 1e-10)
+    torch.testing.assert_close(reached, y.detach(), rtol=rtol, atol=atol)
     for value in (y, log_slope, back, log_slope_back):
         assert value.isfinite().all()
         if not value.requires_grad:  # a shift's slope

@@ -121,6 +121,7 @@ def test_learned_noise_gives_a_bound_too_and_fits_it():
         for part, spread in ((model.flow, 0.05), (model.dequantization, 0.2)):
             for parameter in part.parameters():
                 parameter += spread * torch.randn_like(parameter)
+    model.initialize(Batch(every), seeded())
     exact = cells(model, levels).log()
     before = evaluate(model, every, particles=20_000, naive=False, progress=False)
     torch.testing.assert_close(before.per_example["log_likelihood"], exact, rtol=0, atol=0.05)
@@ -188,7 +189,7 @@ def test_dequantized_numbers_round_down_to_themselves_in_single_precision():
 def test_dequantization_noise_is_no_code_and_the_prior_no_proposal():
     x = torch.randint(4, (30, 3), generator=seeded()).double()
     found = evaluate(fitted(x, 4), x, progress=False)
-    assert found.particles == 20, "more draws of noise as large as the data hardly help"
+    assert found.particles == 5, "more draws of noise as large as the data hardly help"
     assert found.units == 0
     assert found.mutual_information is None
     assert found.log_likelihood_prior is None
@@ -221,7 +222,9 @@ def test_activation_norm_is_initialized_once_and_saved(tmp_path):
 
 
 def test_batch_norm_has_the_whole_training_sets_moments_at_every_depth():
-    x = noise(730, 3) @ noise(3, 3, seed=9) + 5
+    x = (
+        noise(2730, 3) @ noise(3, 3, seed=9) + torch.linspace(0, 5, 2730)[:, None]
+    )  # its batches have means of their own
     torch.manual_seed(0)
     data = uv.data.load(x.numpy(), test="none")
     model = uv.MAF(data.variable, transforms=3, hidden=(8,), batch_norm=True)
@@ -259,6 +262,37 @@ def test_a_temperature_multiplies_the_noise(levels):
     assert torch.equal(at_one, model.sample(500, generator=seeded()))
     z = model.flow().base.sample((500,), seeded())
     torch.testing.assert_close(cold, model.decode(0.25 * z).mean)
+
+
+def test_a_batch_of_one_row_has_no_moments_and_training_no_inverse():
+    norm = flows.BatchNorm((2,)).double()
+    norm(3 + noise(100, 2))
+    y, log_det = norm(noise(1, 2))
+    norm.eval()
+    torch.testing.assert_close((y, log_det), norm(noise(1, 2)))
+    norm.train()
+    with pytest.raises(ValueError, match="BatchNorm: has no inverse in training"):
+        norm.inverse(noise(5, 2))
+
+
+def test_data_is_standardized_whatever_order_its_rows_are_stored_in():
+    data = uv.data.load(
+        torch.linspace(0, 100, 10_000)[:, None] + torch.randn(10_000, 2, generator=seeded()), test="none"
+    )
+    model = uv.NICE(data.variable, net=TINY)
+    uv.fit(model, data, epochs=1, progress=False)
+    z, _ = model.input(data.train.rows(slice(None)).x)
+    torch.testing.assert_close(z.mean(0), torch.zeros(2), atol=0.1, rtol=0)
+    torch.testing.assert_close(z.std(0), torch.ones(2), atol=0.1, rtol=0)
+
+
+def test_wrong_arguments_are_refused_by_name():
+    with pytest.raises(TypeError, match="context: expected a Variable, which says what the data is"):
+        uv.NSF(Variable((3,)), context=3)
+    with pytest.raises(ValueError, match=r"context: expected \(examples, 3\), got shape \(5,\); classes are one-hot"):
+        uv.NSF(Variable((3,)), Variable((3,), 2), net=TINY).log_prob(torch.zeros(5, 3), torch.zeros(5))
+    with pytest.raises(ValueError, match="mean: a FlowModel has no latent variable given which x has a mean"):
+        fitted(noise(50, 3)).sample(3, mean=True)
 
 
 def test_missing_entries_are_refused():

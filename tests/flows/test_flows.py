@@ -7,13 +7,15 @@ from functools import partial
 import pytest
 import torch
 
+import unveil as uv
 from tests.distributions.test_densities import assert_drawn_from
 from tests.registry import DOUBLE, TINY, TINY_CONV, noise
 from tests.supports import plane_about
 from unveil import flows
 from unveil.distributions import MultivariateNormal
 from unveil.flows import Flow
-from unveil.priors import MixtureOfGaussians
+from unveil.priors import ConditionalGaussian, MixtureOfGaussians, StandardLogistic
+from unveil.variables import Variable
 
 PLANE = {
     "IAF": partial(flows.IAF, (2,), transforms=2, hidden=(8,)),
@@ -126,6 +128,46 @@ def test_a_density_compiles_without_a_break(name):
     x = noise(8, *flow.shape, dtype=torch.float32)
     compiled = torch.compile(lambda x: flow().log_prob(x), fullgraph=True, backend="aot_eager")
     torch.testing.assert_close(compiled(x), flow().log_prob(x))
+
+
+@pytest.mark.parametrize("model", [lambda: uv.NSF(Variable((3,))), lambda: uv.RealNVP(Variable((1, 4, 4)))])
+def test_a_model_of_real_numbers_compiles_without_a_break(model):
+    model = model().float().eval()
+    x = noise(8, *model.x.shape, dtype=torch.float32)
+    compiled = torch.compile(lambda x: model.log_prob(x), fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(x), model.log_prob(x))
+
+
+@pytest.mark.parametrize("name", PLANE)
+def test_noise_far_from_all_data_gives_finite_samples_and_gradients(name):
+    flow = wild(name, spread=1.0).float()
+    z = 1e3 * noise(20, *flow.bijection.out_shape, dtype=torch.float32)
+    x, log_det = flow.bijection.inverse(z)
+    assert x.isfinite().all()
+    assert log_det.isfinite().all()
+    gradients = torch.autograd.grad(
+        (x.tanh().sum() + log_det.sum()), list(flow.bijection.parameters()), allow_unused=True
+    )
+    assert all(one is None or one.isfinite().all() for one in gradients)
+
+
+def test_activation_norms_of_a_bare_flow_start_from_data_once():
+    flow = flows.Glow((1, 4, 4), steps=2, net=TINY_CONV)
+    x = 3 + 5 * noise(200, 1, 4, 4, dtype=torch.float32)
+    before = flow().log_prob(x).mean()
+    flow.start_from(x)
+    started = flow().log_prob(x).mean()
+    assert started > before + 10
+    flow.start_from(100 * x)
+    assert flow().log_prob(x).mean() == started
+
+
+def test_a_base_of_vectors_serves_maps_of_images_and_may_depend_on_the_context():
+    image = Flow(flows.ActNorm((3, 2, 2)), StandardLogistic)
+    assert image().log_prob(torch.zeros(5, 3, 2, 2)).shape == (5,)
+    assert image().sample((5,)).shape == (5, 3, 2, 2)
+    conditional = flows.MAF((3,), context=2, hidden=(4,), base=ConditionalGaussian)
+    assert conditional(torch.zeros(5, 2)).log_prob(torch.zeros(5, 3)).shape == (5,)
 
 
 def test_images_of_odd_sides_are_refused_with_the_way_out():

@@ -9,6 +9,7 @@ from torch.distributions import Distribution
 from unveil.distributions.logistic import Logistic
 from unveil.distributions.mixture import Mixture
 from unveil.distributions.normal import MultivariateNormal, Normal
+from unveil.distributions.point import Point
 from unveil.distributions.transformed import Transformed
 
 
@@ -39,6 +40,11 @@ def _(distribution: Logistic, temperature: float) -> Logistic:
 @tempered.register
 def _(distribution: MultivariateNormal, temperature: float) -> MultivariateNormal:
     return MultivariateNormal(distribution.loc, temperature * distribution.scale_tril)
+
+
+@tempered.register
+def _(distribution: Point, temperature: float) -> Point:
+    return distribution
 
 
 @tempered.register

@@ -23,7 +23,6 @@ from torch.distributions import Distribution
 
 from unveil.distributions import MultivariateNormal, Normal, pairwise_log_prob, select
 from unveil.evaluation.examples import Examples
-from unveil.evaluation.nature import dequantizes
 from unveil.evaluation.streaming import Stream, seed_of
 from unveil.models import FromPosterior, Given, Model, Term, Trace
 from unveil.variables import Batch
@@ -174,7 +173,7 @@ def own_latents(trace: Trace) -> list[Term]:
     Their q(. | z) is the same factor in q(z | x_m) for all m and cancels from every ratio of these. Data that was made
     continuous is no latent.
     """
-    latents = [term for term in trace if not (term.data or dequantizes(term)) and term.q is not None]
+    latents = [term for term in trace if not (term.data or term.dequantizes) and term.q is not None]
     names = {term.name for term in latents}
 
     def inside(name: str) -> bool:

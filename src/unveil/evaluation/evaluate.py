@@ -13,7 +13,6 @@ from unveil.evaluation.estimate import Estimate, PerExample, unless_relaxed
 from unveil.evaluation.examples import Examples, Rows, chosen
 from unveil.evaluation.importance import Sampled, from_posterior, from_prior
 from unveil.evaluation.latents import uses_of
-from unveil.evaluation.nature import dequantizes
 from unveil.evaluation.record import NO_LATENT, NOT_ASKED_FOR, OPTIONAL, Evaluation
 from unveil.evaluation.streaming import Stream, Streaming, entries_of_a_draw, seed_of
 from unveil.evaluation.surgery import Surgery, surgery
@@ -112,7 +111,7 @@ def _particles_for(rows: int, probe: Trace) -> int:
     """How many latent draws each of so many examples gets where nobody says."""
     if not probe.latents:
         return 1
-    return OF_NOISE if any(map(dequantizes, probe)) else min(MOST, max(FEWEST, DRAWS // rows))
+    return OF_NOISE if any(term.dequantizes for term in probe) else min(MOST, max(FEWEST, DRAWS // rows))
 
 
 def _require_probability(elbo: Estimate) -> None:
@@ -139,7 +138,7 @@ def _probe(model: Model, examples: Examples, seed: int) -> Trace:
 
 
 def _from_prior(model: Model, examples: Examples, streaming: Streaming, probe: Trace) -> Sampled | str:
-    if any(map(dequantizes, probe)):
+    if any(term.dequantizes for term in probe):
         return "what the prior draws is data itself, and never rounds to the very x"
     if not probe.latents:
         return NO_LATENT

@@ -54,6 +54,8 @@ class Fold:
         self.nature.note(term)
         if term.observed:
             self.distortion -= self._sound(term, term.weighted(term.log_p))
+        elif term.dequantizes:
+            self.distortion += self._sound(term, term.rate())
         else:
             self.rate += self._sound(term, term.rate())
         if self.nature.refusal is None:

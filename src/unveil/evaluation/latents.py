@@ -16,7 +16,6 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from unveil.distributions import kl_per_dim
-from unveil.evaluation.nature import dequantizes
 from unveil.models import Term, Trace
 
 ACTIVE = 0.01
@@ -82,7 +81,7 @@ class LatentUse:
 
 def uses_of(trace: Trace) -> dict[str, LatentUse]:
     """Empty sums for every latent variable of a trace that may be a code of x, by name."""
-    return {term.name: LatentUse(term) for term in trace.latents if term.value is not None and not dequantizes(term)}
+    return {term.name: LatentUse(term) for term in trace.codes if term.value is not None}
 
 
 def _zeros(like: Tensor) -> Tensor:

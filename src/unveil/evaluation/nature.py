@@ -7,7 +7,6 @@ lower bound in expectation (Jensen: E log <= log E), and does not exist where a 
 
 from __future__ import annotations
 
-from unveil.distributions import Dequantized
 from unveil.evaluation.estimate import negated
 from unveil.models import Term, Trace
 from unveil.models.term import Bound, combined
@@ -28,6 +27,10 @@ class Nature:
             self.refusal = refusal(term)
         if term.observed:
             self.likelihoods.add(term.bound)
+            return
+        if term.dequantizes:
+            self.likelihoods.add(combined("lower", term.bound))
+            self.latent = True
             return
         self.priors.add(term.bound)
         self.latent = True
@@ -60,11 +63,6 @@ def refusal(term: Term) -> str | None:
     except ValueError as reason:
         return str(reason)
     return None
-
-
-def dequantizes(term: Term) -> bool:
-    """Whether the variable is the data itself, made continuous: a device of the density, which is no code of x."""
-    return isinstance(term.q, Dequantized)
 
 
 def _certain(term: Term) -> bool:

@@ -73,11 +73,11 @@ def surgery(
     Returns:
         The parts, or the reason why there are none.
     """
+    if not own_latents(probe):
+        return NO_LATENT
     n = len(examples)
     if n == 1:
         return "there is a single example, which no code can be told from another by"
-    if not own_latents(probe):
-        return NO_LATENT
     encode = encoder(model, examples, probe, streaming.seed)
     draws = int(min(max(pairs / (8 * encode.cost * n**2), FEWEST), MOST))
     each = encode.cost * draws * len(streaming.index)

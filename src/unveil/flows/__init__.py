@@ -1,8 +1,8 @@
 """Normalizing flows: invertible maps with their log-determinants, and the densities that they make."""
 
-from unveil.flows.autoregressive import MaskedAutoregressive, MonotoneFactory
+from unveil.flows.autoregressive import MaskedAutoregressive, MonotoneFactory, Solver
 from unveil.flows.base import Bijection, Chain, Inverse
-from unveil.flows.coupling import Coupling
+from unveil.flows.coupling import Coupling, MaskedCoupling, checkerboard
 from unveil.flows.dequantization import Dequantization, DequantizationFactory, FlowFactory, Uniform, Variational
 from unveil.flows.elementwise import Logit
 from unveil.flows.flow import Flow
@@ -37,6 +37,7 @@ __all__ = [
     "Linear",
     "Logit",
     "MaskedAutoregressive",
+    "MaskedCoupling",
     "Monotone",
     "MonotoneFactory",
     "Permutation",
@@ -44,9 +45,11 @@ __all__ = [
     "RealNVP",
     "Reshape",
     "Shift",
+    "Solver",
     "Spline",
     "Squeeze",
     "Sylvester",
     "Uniform",
     "Variational",
+    "checkerboard",
 ]

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from unveil.flows.base import Bijection
+from unveil.flows.base import Bijection, full_precision
 from unveil.flows.monotone import Affine, Monotone, within_reach
 from unveil.nets import MaskedMLP, Shape
 
@@ -54,19 +54,20 @@ class MaskedAutoregressive(Bijection):
         self.net = net(self.shape, (self.monotone.parameters_per_entry, *self.shape), context)
         self.net.start_at(torch.zeros(()), everywhere=True)
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def _forward(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """All entries at once."""
         y, log_slopes = self._entries(x, context)
         return y, log_slopes.sum(-1)
 
-    def inverse(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def _inverse(self, y: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """The root x of f(x) = y, and its log-determinant; gradients are the implicit function theorem's."""
-        with torch.no_grad():
-            x, log_det = self._solved(y, context)
-        if not torch.is_grad_enabled():
-            return x, log_det
-        x = self._differentiable(x, y, context)
-        return x, -self.forward(x, context)[1]
+        with full_precision(y):  # one unit after the other, a product is rounded in other ways than all at once
+            with torch.no_grad():
+                x, log_det = self._solved(y, context)
+            if not torch.is_grad_enabled():
+                return x, log_det
+            x = self._differentiable(x, y, context)
+            return x, -self._forward(x, context)[1]
 
     def _entries(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """y and each entry's log-slope."""

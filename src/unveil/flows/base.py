@@ -41,14 +41,31 @@ class Bijection(Part, ABC):
             raise ValueError(f"shape: expected as many entries before and after, got {self.shape} and {self.out_shape}")
         self.context = context
 
-    @abstractmethod
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """y, (..., \\*out_shape), and log|det dy/dx|, (...,).
 
         Args:
             x: (..., \\*shape).
             context: c, (..., features); leading axes broadcast with x's.
+
+        Raises:
+            ValueError: If x or the context has another shape.
         """
+        self._check("x", x, self.shape)
+        return self._forward(x, self._checked(context))
+
+    def inverse(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """x, (..., \\*shape), and log|det dx/dy|, (...,); arguments and errors as :meth:`forward`'s."""
+        self._check("y", y, self.out_shape)
+        return self._inverse(y, self._checked(context))
+
+    @abstractmethod
+    def _forward(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        """What :meth:`forward` returns, for arguments of the right shapes."""
+
+    @abstractmethod
+    def _inverse(self, y: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        """What :meth:`inverse` returns, for arguments of the right shapes."""
 
     def lead(self, x: Tensor) -> torch.Size:
         """The axes of x before those of one event."""
@@ -59,9 +76,25 @@ class Bijection(Part, ABC):
         every x and pixel: pixels * sum_i s_i, (...,)."""
         return (prod(self.shape[1:]) * log_slopes.sum()).expand(self.lead(x))
 
-    @abstractmethod
-    def inverse(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """x, (..., \\*shape), and log|det dx/dy|, (...,); arguments as :meth:`forward`'s."""
+    def _check(self, name: str, value: Tensor, shape: tuple[int, ...]) -> None:
+        if value.shape[value.dim() - len(shape) :] != shape:
+            raise ValueError(
+                f"{name}: {type(self).__name__} expected (..., {', '.join(map(str, shape))}), got {tuple(value.shape)}"
+            )
+
+    def _checked(self, context: Tensor | None) -> Tensor | None:
+        """The context, where this map has one: in a chain, others may."""
+        if self.context == 0:
+            return None
+        if context is None or context.shape[-1:] != (self.context,):
+            got = "none" if context is None else f"{tuple(context.shape)}"
+            raise ValueError(f"context: {type(self).__name__} expected (..., {self.context}), got {got}")
+        return context
+
+
+def full_precision(x: Tensor) -> torch.autocast:
+    """No products of lower precision, which belong to nets: a map's own arithmetic must be undone exactly."""
+    return torch.autocast(x.device.type, enabled=False)
 
 
 class Chain(Bijection):
@@ -80,11 +113,14 @@ class Chain(Bijection):
                     f"bijections: {type(before).__name__} gives the shape {before.out_shape} and "
                     f"{type(after).__name__} takes {after.shape}"
                 )
-        context = max(bijection.context for bijection in bijections)
+        sizes = sorted({bijection.context for bijection in bijections} - {0})
+        if len(sizes) > 1:
+            raise ValueError(f"bijections: expected the same number of features of the context in all, got {sizes}")
+        context = sizes[0] if sizes else 0
         super().__init__(bijections[0].shape, context, out_shape=bijections[-1].out_shape)
         self.bijections = nn.ModuleList(bijections)
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def _forward(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """f_n(... f_1(x))."""
         log_dets = []
         for bijection in self.bijections:
@@ -92,7 +128,7 @@ class Chain(Bijection):
             log_dets.append(log_det)
         return x, reduce(add, log_dets)
 
-    def inverse(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def _inverse(self, y: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """f_1^-1(... f_n^-1(y))."""
         log_dets = []
         for bijection in reversed(self.bijections):
@@ -112,10 +148,10 @@ class Inverse(Bijection):
         super().__init__(bijection.out_shape, bijection.context, out_shape=bijection.shape)
         self.bijection = bijection
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def _forward(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """The other's inverse."""
         return self.bijection.inverse(x, context)
 
-    def inverse(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def _inverse(self, y: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """The other's forward map."""
         return self.bijection(y, context)

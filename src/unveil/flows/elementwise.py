@@ -30,14 +30,14 @@ class Logit(Bijection):
         self.high, self.margin = high, margin
         self._log_slope = math.log((1 - 2 * margin) / high)
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def _forward(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """The logit, and sum of log(1 - 2 a) - log high - log p - log(1 - p)."""
         eps = torch.finfo(x.dtype).eps  # what a sample beyond the range would be rounded to, 0 or 1, has no logit
         p = (self.margin + (1 - 2 * self.margin) * (x / self.high)).clamp(eps, 1 - eps)
         y = p.log() - (-p).log1p()
         return y, self._log_det(y)
 
-    def inverse(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def _inverse(self, y: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """high (sigmoid(y) - a) / (1 - 2 a)."""
         x = self.high * (torch.sigmoid(y) - self.margin) / (1 - 2 * self.margin)
         return x, -self._log_det(y)

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from unveil.distributions import Normal, Transformed
-from unveil.flows.base import Bijection
+from unveil.flows.base import Bijection, Chain
+from unveil.flows.shapes import Reshape
 from unveil.parts import Part
 from unveil.variables import Variable
 
@@ -36,15 +37,34 @@ class Flow(Part):
 
     def __init__(self, bijection: Bijection, base: PriorFactory | None = None) -> None:
         super().__init__()
+        if base is not None and len(bijection.out_shape) != 1:
+            bijection = Chain([bijection, Reshape(bijection.out_shape)])  # priors are of vectors
         self.shape, self.context, self.bijection = bijection.shape, bijection.context, bijection
-        self.base = None if base is None else base(prod(self.shape), 0, Variable(bijection.out_shape))
+        self.base = None if base is None else base(prod(self.shape), self.context, Variable(bijection.out_shape))
         self.register_buffer("loc", torch.zeros(bijection.out_shape), persistent=False)
         self.register_buffer("scale", torch.ones(bijection.out_shape), persistent=False)
 
     def forward(self, context: Tensor | None = None) -> Transformed:
         """p(x | c), of batch shape () or that of the context."""
-        if (context is None) != (self.context == 0):
-            got = "none" if context is None else f"{context.shape[-1]}"
-            raise ValueError(f"context: expected {self.context or 'no'} features to be conditioned on, got {got}")
-        base = Normal(self.loc, self.scale, len(self.loc.shape)) if self.base is None else self.base()
+        features = 0 if context is None else context.shape[-1]
+        if features != self.context:
+            raise ValueError(
+                f"context: expected {self.context or 'no'} features to be conditioned on, got {features or 'none'}"
+            )
+        base = Normal(self.loc, self.scale, len(self.loc.shape)) if self.base is None else self.base(context=context)
         return Transformed(base, self.bijection, context)
+
+    @torch.no_grad()
+    def start_from(self, x: Tensor, context: Tensor | None = None) -> None:
+        """Let training examples pass, so that activation norms start from them: once, before the first step.
+
+        In a model ``model.initialize`` does that, and ``uv.fit`` calls it.
+
+        Args:
+            x: Many examples, (N, \\*shape).
+            context: Theirs, (N, features).
+        """
+        for module in self.modules():
+            if isinstance(module, Part):
+                module.begin_initialization()
+        self(context).log_prob(x)

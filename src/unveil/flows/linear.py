@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from unveil.flows.base import Bijection
+from unveil.flows.base import Bijection, full_precision
 from unveil.nets import Shape
 
 
@@ -34,11 +34,11 @@ class Permutation(Bijection):
         self.register_buffer("order", found)
         self.register_buffer("back", found.argsort())
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def _forward(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """x in the new order, and 0."""
         return self._ordered(x, self.order)
 
-    def inverse(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def _inverse(self, y: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """y in the old order, and 0."""
         return self._ordered(y, self.back)
 
@@ -79,17 +79,18 @@ class Linear(Bijection):
         lower, upper = self._factors()
         return (lower @ upper)[self.order]
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def _forward(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """W x."""
         columns = self._columns(x)
-        if columns.numel() > 2 * len(self.order) ** 2:
-            columns = self.weight @ columns
-        else:  # fewer columns than it takes to make up for the product L U
-            lower, upper = self._factors()
-            columns = (lower @ (upper @ columns))[..., self.order, :]
+        with full_precision(x):
+            if columns.numel() > 2 * len(self.order) ** 2:
+                columns = self.weight @ columns
+            else:  # fewer columns than it takes to make up for the product L U
+                lower, upper = self._factors()
+                columns = (lower @ (upper @ columns))[..., self.order, :]
         return self._entries(columns, x), self.same_for_all(self.log_diagonal, x)
 
-    def inverse(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def _inverse(self, y: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """U^-1 L^-1 P' y, by two triangular systems."""
         lower, upper = self._factors()
         columns = self._columns(y)[..., self.back, :]

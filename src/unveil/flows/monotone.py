@@ -1,6 +1,6 @@
 """Increasing maps of one number, y = f(x; theta): what couplings and autoregressive maps apply to each entry.
 
-All are the identity at theta = 0, and their slopes are bounded away from zero and infinity.
+All are the identity at theta = 0, and their slopes are bounded away from zero and infinity, whatever theta is.
 """
 
 from __future__ import annotations
@@ -84,15 +84,15 @@ class Affine(Monotone):
         return t, self.bound * torch.tanh(a / self.bound)
 
 
-def sharpened(monotone: Monotone, x: Tensor, y: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
-    """A solution x of f(x; theta) = y that is right up to rounding, after one Newton step, and the inverse's log-slope.
+def implicitly(monotone: Monotone, x: Tensor, y: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
+    """A solution x of f(x; theta) = y as it is, with the gradients of the inverse function, and its log-slope.
 
-    The step is x + (y - f(x)) / f'(x): its gradient at constant x and f'(x) is the inverse function's,
-    dx/dy = 1 / f' and dx/dtheta = -(df/dtheta) / f'.
+    dx/dy = 1 / f' and dx/dtheta = -(df/dtheta) / f', which (y - f(x; theta)) / f' has for constant x and f'.
     """
     x = x.detach()
     reached, log_slope = monotone(x, theta)
-    x = x + (y - reached) * (-log_slope.detach()).exp()
-    if torch.is_grad_enabled():
-        log_slope = monotone(x, theta)[1]
-    return x, -log_slope
+    if not torch.is_grad_enabled():
+        return x, -log_slope
+    miss = y - reached
+    x = x + (miss - miss.detach()) * (-log_slope.detach()).exp()
+    return x, -monotone(x, theta)[1]

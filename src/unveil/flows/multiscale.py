@@ -31,14 +31,14 @@ class Branch(Bijection):
         self.inner = inner
         self.selection = Selection(shape, [i < taken for i in range(channels)])
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def _forward(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """(..., channels, height, width) -> (..., features)."""
         a, b = self.selection.split(x)
         done, log_det = self.inner(a, context)
         parts = done.flatten(-len(self.inner.out_shape)), b.flatten(-len(self.shape)).expand(*log_det.shape, -1)
         return torch.cat(parts, -1), log_det
 
-    def inverse(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def _inverse(self, y: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """(..., features) -> (..., channels, height, width)."""
         _, left = self.selection.shapes
         done, b = y.split([y.shape[-1] - prod(left), prod(left)], -1)

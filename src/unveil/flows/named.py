@@ -8,11 +8,13 @@ from itertools import chain
 from math import prod
 from typing import TYPE_CHECKING
 
-from unveil.flows.autoregressive import MaskedAutoregressive, MonotoneFactory
+import torch
+
+from unveil.flows.autoregressive import MaskedAutoregressive, MonotoneFactory, Solver
 from unveil.flows.base import Bijection, Chain, Inverse
 from unveil.flows.coupling import Coupling
 from unveil.flows.flow import Flow
-from unveil.flows.linear import Linear
+from unveil.flows.linear import Linear, Permutation
 from unveil.flows.monotone import Affine, Shift
 from unveil.flows.multiscale import Branch
 from unveil.flows.normalize import ActNorm, BatchNorm
@@ -41,6 +43,7 @@ class MAF(Flow):
         monotone: Makes the map of one entry; with ``Spline`` this is the autoregressive neural spline flow.
         batch_norm: Whether each map is followed by batch normalisation, as in the paper.
         base: Makes p_Z, a class of ``unveil.priors``; N(0, I) by default.
+        solver: How a sample is found, as :class:`MaskedAutoregressive` says.
     """
 
     def __init__(
@@ -51,10 +54,11 @@ class MAF(Flow):
         hidden: Sequence[int] = (512, 512),
         monotone: MonotoneFactory = Affine,
         base: PriorFactory | None = None,
+        solver: Solver = "auto",
         *,
         batch_norm: bool = False,
     ) -> None:
-        maps = _masked(shape, context, transforms, hidden, monotone)
+        maps = _masked(shape, context, transforms, hidden, monotone, solver)
         if batch_norm:
             maps = chain.from_iterable((made, BatchNorm(made.shape)) for made in maps)
         super().__init__(Chain([*_flat(shape), *maps]), base)
@@ -72,6 +76,7 @@ class IAF(Flow):
         hidden: The widths of each net.
         monotone: Makes the map of one entry.
         base: Makes p_Z, a class of ``unveil.priors``; N(0, I) by default.
+        solver: How the density of data is found, as :class:`MaskedAutoregressive` says.
     """
 
     def __init__(
@@ -82,8 +87,9 @@ class IAF(Flow):
         hidden: Sequence[int] = (512, 512),
         monotone: MonotoneFactory = Affine,
         base: PriorFactory | None = None,
+        solver: Solver = "auto",
     ) -> None:
-        maps = _masked(shape, context, transforms, hidden, monotone)
+        maps = _masked(shape, context, transforms, hidden, monotone, solver)
         super().__init__(Chain([*_flat(shape), *map(Inverse, maps)]), base)
 
 
@@ -179,8 +185,9 @@ class Glow(Flow):
 
 
 class NSF(Flow):
-    """A neural spline flow by couplings: a linear map and a rational-quadratic spline coupling in turn (Durkan et al.
-    2019). The autoregressive one is ``MAF`` with ``monotone=Spline``.
+    """A neural spline flow by couplings: a random permutation, a linear map that starts as the identity, and a
+    rational-quadratic spline coupling in turn (Durkan et al. 2019). The autoregressive one is ``MAF`` with
+    ``monotone=Spline``.
 
     Args:
         shape: The shape of x, which is flattened.
@@ -204,7 +211,10 @@ class NSF(Flow):
     ) -> None:
         flat = (prod(shape),)
         couplings = _alternating(flat, context, transforms, partial(Spline, bins, bound), net)
-        maps = chain.from_iterable((Linear(flat), coupling) for coupling in couplings)
+        maps = chain.from_iterable(
+            (Permutation(flat, torch.randperm(*flat).tolist()), Linear(flat, rotated=False), coupling)
+            for coupling in couplings
+        )
         super().__init__(Chain([*_flat(shape), *maps]), base)
 
 
@@ -215,13 +225,13 @@ def _flat(shape: Shape) -> Iterator[Bijection]:
 
 
 def _masked(
-    shape: Shape, context: int, transforms: int, hidden: Sequence[int], monotone: MonotoneFactory
+    shape: Shape, context: int, transforms: int, hidden: Sequence[int], monotone: MonotoneFactory, solver: Solver
 ) -> Iterator[Bijection]:
     """Masked autoregressive maps, every other one in reversed order."""
     order = list(range(prod(shape)))
     for i in range(transforms):
         net = partial(MaskedMLP, hidden=hidden, order=order[::-1] if i % 2 else order)
-        yield MaskedAutoregressive((len(order),), context, monotone, net)
+        yield MaskedAutoregressive((len(order),), context, monotone, net, solver)
 
 
 def _alternating(
@@ -251,11 +261,10 @@ def _scales(shape: Shape, scales: int | None, most: int) -> int:
         possible, height, width = possible + 1, height // 2, width // 2
     if scales is None and possible:
         return min(most, possible)
-    if not possible or scales is None or not 1 <= scales <= possible:
-        raise ValueError(
-            f"scales: expected images of even sides and from 1 to {possible} scales for {tuple(shape)}, got "
-            f"{scales or 'none'}; pad the images, or use MAF or NSF"
-        )
+    if not possible:
+        raise ValueError(f"shape: expected images of even sides, got {tuple(shape)}; pad the images, or use MAF or NSF")
+    if scales is None or not 1 <= scales <= possible:
+        raise ValueError(f"scales: expected from 1 to {possible} for images of {tuple(shape)}, got {scales}")
     return scales
 
 

@@ -25,26 +25,35 @@ class ActNorm(Bijection):
         learned: Whether s and t are trained from there.
     """
 
+    starts_from_data = True
+    log_scale: Tensor
+    shift: Tensor
+    started: Tensor
+
     def __init__(self, shape: Shape, *, learned: bool = True) -> None:
         super().__init__(shape)
-        each = (self.shape[0], *(1,) * len(self.shape[1:]))
-        self.log_scale = nn.Parameter(torch.zeros(each), requires_grad=learned)
-        self.shift = nn.Parameter(torch.zeros(each), requires_grad=learned)
+        each = torch.zeros(self.shape[0], *(1,) * len(self.shape[1:]))
+        for name in ("log_scale", "shift"):
+            if learned:
+                self.register_parameter(name, nn.Parameter(each.clone()))
+            else:
+                self.register_buffer(name, each.clone())
+        self.register_buffer("started", torch.tensor(False))
         self._waiting = False
 
     def begin_initialization(self) -> bool:
-        """The next examples that pass decide s and t."""
-        self._waiting = True
-        return True
+        """The next examples that pass decide s and t, unless others have."""
+        self._waiting = not self.started
+        return self._waiting
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def _forward(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """e^s x + t."""
         if self._waiting:
             mean, log_deviation = self._moments(x)
             self._start(-log_deviation, -mean * (-log_deviation).exp())
         return self.log_scale.exp() * x + self.shift, self.same_for_all(self.log_scale, x)
 
-    def inverse(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def _inverse(self, y: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """e^-s (y - t)."""
         if self._waiting:  # in the inverse of a flow it is the other side that passes first
             mean, log_deviation = self._moments(y)
@@ -63,6 +72,7 @@ class ActNorm(Bijection):
     def _start(self, log_scale: Tensor, shift: Tensor) -> None:
         self.log_scale.copy_(log_scale)
         self.shift.copy_(shift)
+        self.started.fill_(True)
         self._waiting = False
 
 
@@ -71,7 +81,8 @@ class BatchNorm(Bijection):
 
     In evaluation they are the whole training set's, as Papamakarios et al. (2017) have it: moving averages while
     training goes on, and exact at its end, where every map sees all training rows pass (``uv.fit`` does that). In
-    training the density of one row depends on the others beside it.
+    training the density of one row depends on the others beside it (a row that is alone has no variance, and the moving
+    averages are taken), and nothing can be sampled.
 
     Args:
         shape: (D,), or (channels, height, width).
@@ -93,12 +104,12 @@ class BatchNorm(Bijection):
         self._seen: list[tuple[int, Tensor, Tensor]] | None = None
         self._settled = False
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def _forward(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """By the batch's moments in training, by the training set's in evaluation."""
         if self._seen is not None:
             mean, variance = moments(x.double(), self.shape)
             self._seen.append((by_channel(x, self.shape).shape[0], mean, variance))
-        if self.training:
+        if self.training and x.numel() > prod(self.shape[:1]):
             mean, variance = moments(x, self.shape)
             self._follow(mean.detach(), variance.detach())
         else:
@@ -108,8 +119,17 @@ class BatchNorm(Bijection):
             log_scale, x
         )
 
-    def inverse(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """By the training set's moments."""
+    def _inverse(self, y: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        """By the training set's moments.
+
+        Raises:
+            ValueError: In training, where there are none.
+        """
+        if self.training:
+            raise ValueError(
+                "BatchNorm: has no inverse in training, where a batch's own moments are taken; call eval() first, or "
+                "use ActNorm in what is sampled in training"
+            )
         log_scale = self.log_gamma - 0.5 * (self.variance + self.eps).log()
         x = self._each((-log_scale).exp()) * (y - self._each(self.beta)) + self._each(self.mean)
         return x, -self.same_for_all(log_scale, y)
@@ -123,7 +143,10 @@ class BatchNorm(Bijection):
     @torch.no_grad()
     def end_calibration(self) -> None:
         """Take the moments of all that passed."""
-        seen, self._seen = self._seen or [], None
+        seen, self._seen = self._seen, None
+        if not seen:  # nothing passed this way: in an inverse it is the other
+            self._settled = True
+            return
         counts = torch.tensor([count for count, _, _ in seen], dtype=torch.float64, device=self.mean.device)
         weights = (counts / counts.sum()).unsqueeze(1)
         means = torch.stack([mean for _, mean, _ in seen])

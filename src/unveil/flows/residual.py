@@ -16,18 +16,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from unveil.flows.base import Bijection
-from unveil.flows.monotone import Monotone, sharpened
+from unveil.flows.base import Bijection, full_precision
+from unveil.flows.monotone import Monotone, implicitly
 from unveil.nets import Shape
 
 BISECTIONS = 60
-ONE = math.log(math.e - 1)
-"""Where softplus is 1."""
+MARGIN = 1e-3
+"""How far the slopes of these maps keep from zero."""
+TINY = 1e-12
+"""What the square of a vector's length is taken for at least: a vector of no length has no direction."""
 
 
 def above_minus_one(c: Tensor) -> Tensor:
-    """An increasing map to (-1, infinity) that keeps 0: softplus(c + log(e - 1)) - 1."""
-    return F.softplus(c + ONE) - 1
+    """An increasing map to (-1 + m, infinity) that keeps 0: softplus(c + log(e^(1 - m) - 1)) - 1 + m."""
+    return F.softplus(c + math.log(math.expm1(1 - MARGIN))) - (1 - MARGIN)
 
 
 class Bent(Monotone):
@@ -50,7 +52,7 @@ class Bent(Monotone):
                 middle = (low + high) / 2
                 beyond = middle + c * torch.tanh(middle + b) > y
                 low, high = torch.where(beyond, low, middle), torch.where(beyond, middle, high)
-        return sharpened(self, (low + high) / 2, y, theta)
+        return implicitly(self, (low + high) / 2, y, theta)
 
 
 class Parameters(nn.Module):
@@ -69,7 +71,9 @@ class Parameters(nn.Module):
 
     def forward(self, context: Tensor | None) -> Tensor:
         """(..., size)."""
-        return self.bias if self.weight is None or context is None else F.linear(context, self.weight, self.bias)
+        if self.weight is None or context is None:
+            return self.bias
+        return F.linear(context, self.weight, self.bias).to(self.bias.dtype)
 
 
 class Planar(Bijection):
@@ -89,13 +93,13 @@ class Planar(Bijection):
         self.parameters_of = Parameters(2 * size + 1, context, start)
         self.bent = Bent()
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def _forward(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """In one pass."""
         u, w, b, c = self._along(context)
         h = torch.tanh((w * x).sum(-1) + b)
         return x + u * h.unsqueeze(-1), torch.log1p(c * (1 - h.square()))
 
-    def inverse(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def _inverse(self, y: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """By the scalar equation for a = w'x: a + c tanh(a + b) = w'y."""
         u, w, b, c = self._along(context)
         a, log_det = self.bent.inverse((w * y).sum(-1), torch.stack([c, b]))
@@ -107,7 +111,7 @@ class Planar(Bijection):
         u, w, b = self.parameters_of(context).split([size, size, 1], -1)
         free = (w * u).sum(-1, keepdim=True)
         c = above_minus_one(free)
-        u = u + (c - free) * w / w.square().sum(-1, keepdim=True)
+        u = u + (c - free) * w / w.square().sum(-1, keepdim=True).clamp_min(TINY)
         return u, w, b.squeeze(-1), c.squeeze(-1)
 
 
@@ -129,11 +133,11 @@ class Householder(Bijection):
             raise ValueError(f"reflections: expected at least 1, got {reflections}")
         self.parameters_of = Parameters(reflections * size, context, torch.randn(reflections * size))
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def _forward(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """One reflection after the other."""
         return self._reflected(x, self._vectors(context).unbind(-2))
 
-    def inverse(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def _inverse(self, y: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """The same reflections, the last one first."""
         return self._reflected(y, self._vectors(context).unbind(-2)[::-1])
 
@@ -148,7 +152,7 @@ class Householder(Bijection):
 
 def reflected(x: Tensor, v: Tensor) -> Tensor:
     """x - 2 v v'x / |v|^2."""
-    return x - 2 * v * ((v * x).sum(-1, keepdim=True) / v.square().sum(-1, keepdim=True))
+    return x - 2 * v * ((v * x).sum(-1, keepdim=True) / v.square().sum(-1, keepdim=True).clamp_min(TINY))
 
 
 class Sylvester(Bijection):
@@ -173,18 +177,20 @@ class Sylvester(Bijection):
         self.parameters_of = Parameters(len(start), context, start)
         self.bent = Bent()
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def _forward(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """In one pass."""
         r, s, b, q = self._factors(context)
-        h = torch.tanh((s @ (q.mT @ x.unsqueeze(-1))).squeeze(-1) + b)
-        y = x + (q @ (r @ h.unsqueeze(-1))).squeeze(-1)
+        with full_precision(x):
+            h = torch.tanh((s @ (q.mT @ x.unsqueeze(-1))).squeeze(-1) + b)
+            y = x + (q @ (r @ h.unsqueeze(-1))).squeeze(-1)
         c = r.diagonal(dim1=-2, dim2=-1) * s.diagonal(dim1=-2, dim2=-1)
         return y, torch.log1p(c * (1 - h.square())).sum(-1)
 
-    def inverse(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def _inverse(self, y: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """By M scalar equations, the last row first: v_i + R_ii tanh(S_ii v_i + k_i) = g_i for v = Q'x."""
         r, s, b, q = self._factors(context)
-        given = (q.mT @ y.unsqueeze(-1)).squeeze(-1)
+        with full_precision(y):
+            given = (q.mT @ y.unsqueeze(-1)).squeeze(-1)
         found: list[Tensor] = []  # v_i and h_i, of the rows below
         bent: list[Tensor] = []
         log_slopes: list[Tensor] = []
@@ -200,7 +206,8 @@ class Sylvester(Bijection):
             found.append(g - r[..., i, i] * bent[-1])
             log_slopes.append(log_slope)
         h = torch.stack(bent[::-1], -1)
-        return y - (q @ (r @ h.unsqueeze(-1))).squeeze(-1), torch.stack(log_slopes).sum(0)
+        with full_precision(y):
+            return y - (q @ (r @ h.unsqueeze(-1))).squeeze(-1), torch.stack(log_slopes).sum(0)
 
     def _factors(self, context: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """R, S, b and Q."""
@@ -214,5 +221,5 @@ class Sylvester(Bijection):
 
     def _triangular(self, entries: Tensor) -> Tensor:
         square = entries.unflatten(-1, (self.columns, self.columns))
-        diagonal = torch.tanh(square.diagonal(dim1=-2, dim2=-1))
+        diagonal = (1 - MARGIN) * torch.tanh(square.diagonal(dim1=-2, dim2=-1))
         return square.triu(1) + torch.diag_embed(diagonal)

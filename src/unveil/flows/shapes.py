@@ -21,12 +21,12 @@ class Reshape(Bijection):
     def __init__(self, shape: Shape, out_shape: Shape | None = None) -> None:
         super().__init__(shape, out_shape=(prod(shape),) if out_shape is None else out_shape)
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def _forward(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """x as ``out_shape``."""
         lead = self.lead(x)
         return x.reshape(*lead, *self.out_shape), x.new_zeros(lead)
 
-    def inverse(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def _inverse(self, y: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """y as ``shape``."""
         lead = y.shape[: y.dim() - len(self.out_shape)]
         return y.reshape(*lead, *self.shape), y.new_zeros(lead)
@@ -51,14 +51,14 @@ class Squeeze(Bijection):
         super().__init__(shape, out_shape=(factor**2 * channels, height // factor, width // factor))
         self.factor = factor
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def _forward(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """(..., C, n H, n W) -> (..., n^2 C, H, W)."""
         lead, n = x.shape[:-3], self.factor
         channels, height, width = self.shape
         blocks = x.reshape(-1, channels, height // n, n, width // n, n)
         return blocks.permute(0, 3, 5, 1, 2, 4).reshape(*lead, *self.out_shape), x.new_zeros(lead)
 
-    def inverse(self, y: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def _inverse(self, y: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """(..., n^2 C, H, W) -> (..., C, n H, n W)."""
         lead, n = y.shape[:-3], self.factor
         channels, height, width = self.shape

@@ -12,10 +12,9 @@ import math
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from unveil.flows.monotone import Monotone, sharpened
+from unveil.flows.monotone import Monotone, implicitly
 
 
 class _Knots(NamedTuple):
@@ -29,23 +28,25 @@ class _Knots(NamedTuple):
 class Spline(Monotone):
     """A rational-quadratic spline on [-B, B], the identity outside.
 
+    The slopes at the knots lie in [1/r, r], the mean slope of a bin too, and so all others in [2 / r^3, 2 r^3].
+
     Args:
         bins: The number K of bins.
         bound: B.
-        smallest: The least width and height of a bin, as a share of an equal one, and the least slope of a knot.
+        steepest: r, the largest slope of a knot; no bin is r times as wide, or as high, as another.
     """
 
-    def __init__(self, bins: int = 8, bound: float = 5.0, smallest: float = 1e-2) -> None:
+    def __init__(self, bins: int = 8, bound: float = 5.0, steepest: float = 30.0) -> None:
         super().__init__()
         if bins < 2:
             raise ValueError(f"bins: expected at least 2, got {bins}")
         if not bound > 0:
             raise ValueError(f"bound: expected a positive number, got {bound}")
-        if not 0 < smallest < 1:
-            raise ValueError(f"smallest: expected a share between 0 and 1, got {smallest}")
-        self.bins, self.bound, self.smallest = bins, bound, smallest
+        if not steepest > 1:
+            raise ValueError(f"steepest: expected a slope above 1, got {steepest}")
+        self.bins, self.bound, self.steepest = bins, bound, steepest
         self.parameters_per_entry = 3 * bins - 1
-        self._slope_at_zero = math.log(math.expm1(1 - smallest))
+        self._largest_log = math.log(steepest)
 
     def forward(self, x: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
         """The spline and its log-slope inside [-B, B]; x and 0 outside."""
@@ -64,19 +65,23 @@ class Spline(Monotone):
             within = torch.where(inside, y, 0)
             knots = self._knots(theta)
             x = torch.where(inside, _solved(_bin(knots, knots.y, within), within), y)
-        return sharpened(self, x, y, theta)
+        return implicitly(self, x, y, theta)
 
     def _knots(self, theta: Tensor) -> _Knots:
         widths, heights, slopes = theta.split([self.bins, self.bins, self.bins - 1])
-        inner = self.smallest + F.softplus(slopes + self._slope_at_zero)
+        inner = self._within(slopes, self._largest_log).exp()
         ends = torch.ones_like(theta[:1])  # the slope of the identity outside
         return _Knots(self._positions(widths), self._positions(heights), torch.cat([ends, inner, ends]))
 
     def _positions(self, shares: Tensor) -> Tensor:
-        shares = self.smallest / self.bins + (1 - self.smallest) * shares.softmax(0)
+        shares = self._within(shares, self._largest_log / 2).softmax(0)
         inner = self.bound * (2 * shares[:-1].cumsum(0) - 1)
         ends = torch.full_like(shares[:1], self.bound)
         return torch.cat([-ends, inner, ends])
+
+    @staticmethod
+    def _within(a: Tensor, bound: float) -> Tensor:
+        return bound * torch.tanh(a / bound)
 
 
 def _bin(knots: _Knots, positions: Tensor, value: Tensor) -> _Knots:
@@ -109,4 +114,6 @@ def _solved(ends: _Knots, y: Tensor) -> Tensor:
     b = height * d0 - curvature
     c = -s * above
     xi = -2 * c / (b + (b.square() - 4 * a * c).clamp_min(0).sqrt())
-    return x0 + width * xi.clamp(0, 1)
+    x = x0 + width * xi.clamp(0, 1)
+    reached, log_slope = _evaluated(ends, x)
+    return (x + (y - reached) * (-log_slope).exp()).clamp(x0, x1)  # a Newton step sharpens it, inside the bin

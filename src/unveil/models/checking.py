@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from unveil.distributions import Masked
@@ -80,6 +81,8 @@ def check_values(model: Model, batch: Batch) -> None:
     Raises:
         ValueError: That names the field, what was expected and what came.
     """
+    if torch.compiler.is_compiling():  # what depends on values can't be compiled
+        return
     expected = _variables(model)
     if expected and all(batch[name] is None for name in expected):
         got = "none" if not batch.observed else f"{', '.join(batch.observed)}; hand over a mapping by name"
@@ -143,7 +146,11 @@ def _variables(model: Model) -> Mapping[str, Variable]:
 
 def _check_shape(name: str, values: Tensor, expected: Variable) -> None:
     if values.shape[1:] != expected.shape:
-        raise ValueError(f"{name}: expected (examples, *{expected.shape}), got shape {tuple(values.shape)}")
+        sizes = ", ".join(map(str, expected.shape))
+        hint = ""
+        if name == "context" and values.dim() == 1 and expected.levels == 2:
+            hint = f"; classes are one-hot vectors: torch.nn.functional.one_hot(labels, {sizes})"
+        raise ValueError(f"{name}: expected (examples, {sizes}), got shape {tuple(values.shape)}{hint}")
 
 
 def _check_support(name: str, seen: Tensor, expected: Variable) -> None:

@@ -41,6 +41,7 @@ class FlowModel(Model):
     """
 
     x: Variable
+    latents = ()  # y is the data itself
 
     def __init__(
         self,
@@ -51,8 +52,13 @@ class FlowModel(Model):
         margin: float = MARGIN,
     ) -> None:
         super().__init__()
+        for name, variable in (("x", x), ("context", context)):
+            if not isinstance(variable, Variable) and variable is not None:
+                raise TypeError(
+                    f"{name}: expected a Variable, which says what the data is (data.variable, data.context, or "
+                    f"Variable((3,)) for three real numbers), got {variable!r}"
+                )
         self.x, self.context = x, context
-        self.latents = () if x.levels is None else ("y",)
         standardize = ActNorm(x.shape, learned=False)
         self.input = standardize if x.levels is None else Chain([Logit(x.shape, x.levels, margin), standardize])
         self.flow = flow(x.shape, context.features if context else 0)
@@ -82,21 +88,19 @@ class FlowModel(Model):
         """
         if self.x.levels is not None:
             raise ValueError("log_prob: log P(x) of whole numbers is an integral over y; use uv.evaluate, or an ELBO")
-        return self.trace(x, context=context).log_joint[0]
+        values, given = self._given(x, context)
+        return self.density(given).log_prob(values)
 
     @torch.no_grad()
     def encode(self, x: Observed | Batch, *, context: Tensor | None = None) -> Tensor:
-        """The noise that x comes from, z = f(x); whole numbers at the middle of their cells, y = x + 1/2.
+        """The noise that x comes from, z = f(x), without gradients; whole numbers at the middle of their cells.
 
         Returns:
             (B, \\*noise shape).
         """
-        batch = self._batch(x, context).to_precision(self.dtype)
-        values = batch["x"]
-        if values is None:
-            raise ValueError("x: expected data to encode, got none")
-        y = values.to(self.dtype) + (0.0 if self.x.levels is None else 0.5)
-        return self.flow.bijection(self.input(y)[0], batch.context)[0]
+        values, given = self._given(x, context)
+        y = values if self.x.levels is None else values + 0.5
+        return self.flow.bijection(self.input(y)[0], given)[0]
 
     def decode(self, z: Observed, *, context: Tensor | None = None, generator: Generator = None) -> Point:
         """What noise becomes: x = f^-1(z), rounded down to whole numbers, for certain; its ``mean`` is the value.
@@ -113,6 +117,14 @@ class FlowModel(Model):
         batch = self._batch(Batch(context=context, size=len(z)), None).to_precision(self.dtype)
         y, _ = self.flow.bijection.inverse(z.to(self.device, self.dtype), batch.context)
         return self._observed(self.input.inverse(y)[0])
+
+    def _given(self, x: Observed | Batch, context: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Data and context, checked, in the model's precision."""
+        batch = self._batch(x, context).to_precision(self.dtype)
+        values = batch["x"]
+        if values is None:
+            raise ValueError("x: expected data, got none")
+        return values.to(self.dtype), batch.context
 
     def _observed(self, y: Tensor) -> Point:
         """What is seen of y."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from unveil import flows
-from unveil.flows import Affine, DequantizationFactory, MonotoneFactory, Uniform
+from unveil.flows import Affine, DequantizationFactory, MonotoneFactory, Solver, Uniform
 from unveil.models.exact import MARGIN, FlowModel
 from unveil.nets import MLP, ConvNet, NetFactory
 from unveil.priors import PriorFactory, StandardNormal
@@ -25,6 +25,7 @@ class MAF(FlowModel):
         base: Makes the density of the noise.
         dequantization: Makes q(y | x) for whole numbers.
         margin: How far the logit of whole numbers keeps from 0 and 1.
+        solver: How samples are found: parallel, sequential, or what is faster.
         batch_norm: Whether each map is followed by batch normalisation, as in the paper.
     """
 
@@ -38,11 +39,18 @@ class MAF(FlowModel):
         base: PriorFactory = StandardNormal,
         dequantization: DequantizationFactory = Uniform,
         margin: float = MARGIN,
+        solver: Solver = "auto",
         *,
         batch_norm: bool = False,
     ) -> None:
         flow = partial(
-            flows.MAF, transforms=transforms, hidden=hidden, monotone=monotone, base=base, batch_norm=batch_norm
+            flows.MAF,
+            transforms=transforms,
+            hidden=hidden,
+            monotone=monotone,
+            base=base,
+            solver=solver,
+            batch_norm=batch_norm,
         )
         super().__init__(x, context, flow, dequantization, margin)
 
@@ -61,6 +69,7 @@ class IAF(FlowModel):
         base: Makes the density of the noise.
         dequantization: Makes q(y | x) for whole numbers.
         margin: How far the logit of whole numbers keeps from 0 and 1.
+        solver: How densities are found: parallel, sequential, or what is faster.
     """
 
     def __init__(
@@ -73,8 +82,9 @@ class IAF(FlowModel):
         base: PriorFactory = StandardNormal,
         dequantization: DequantizationFactory = Uniform,
         margin: float = MARGIN,
+        solver: Solver = "auto",
     ) -> None:
-        flow = partial(flows.IAF, transforms=transforms, hidden=hidden, monotone=monotone, base=base)
+        flow = partial(flows.IAF, transforms=transforms, hidden=hidden, monotone=monotone, base=base, solver=solver)
         super().__init__(x, context, flow, dequantization, margin)
 
 

@@ -133,6 +133,10 @@ class Model(Configurable, nn.Module, ABC):
         """
         if size < 1:
             raise ValueError(f"size: expected at least 1, got {size}")
+        if mean and not self.latents:
+            raise ValueError(
+                f"mean: a {type(self).__name__} has no latent variable given which x has a mean; draw samples"
+            )
         particles, batch = (1, Batch(size=size)) if context is None else (size, Batch(context=context))
         if temperature is None:
             source: Source = FromPrior(particles, generator)
@@ -231,7 +235,8 @@ class Model(Configurable, nn.Module, ABC):
                     )
         if [part for part in self.own_parts() if part.begin_initialization()]:
             with self.at_rest():
-                passing = batch.rows(slice(0, PASSING)).to(self.device)
+                chosen = torch.randperm(len(batch), generator=generator, device=generator.device)[:PASSING]
+                passing = batch.rows(chosen.to(_device_of(batch))).to(self.device)
                 self.run(passing, FromPosterior(generator=generator), _scored)
 
     def _check_likeness(self, name: str, values: Tensor, variable: Variable | None, parts: list[Part]) -> None:
@@ -269,8 +274,8 @@ class Model(Configurable, nn.Module, ABC):
 
     @property
     def wants_data(self) -> bool:
-        """Whether some part is about a variable, whose data it may want to look at first."""
-        return any(part.variable is not None for part in self.own_parts())
+        """Whether some part may want to look at data first: it is about a variable, or starts from what passes."""
+        return any(part.variable is not None or part.starts_from_data for part in self.own_parts())
 
     def own_parts(self) -> list[Part]:
         """The parts of this model, those of models spliced into it left out: they live with other data."""
@@ -311,6 +316,10 @@ class Model(Configurable, nn.Module, ABC):
         if unknown := sorted(set(given.values) - set(known)):
             raise ValueError(f"z: no latent variable {', '.join(unknown)}; expected some of {', '.join(known)}")
         return trace
+
+
+def _device_of(batch: Batch) -> torch.device:
+    return next(iter(batch.tensors.values())).device
 
 
 def _scored(term: Term) -> None:

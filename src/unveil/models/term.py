@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from unveil.distributions import closed_form_kl
+from unveil.distributions import Dequantized, closed_form_kl
 
 Bound = Literal["exact", "lower", "upper", "unbiased", "consistent", "relaxed"]
 """What a number is to the quantity that it stands for."""
@@ -71,6 +71,11 @@ class Term:
     def observed(self) -> bool:
         """Whether the value is data that was handed over, rather than latent or generated."""
         return self.data and self.q is None
+
+    @property
+    def dequantizes(self) -> bool:
+        """Whether this is data made continuous: a device of the likelihood, which is no code of x."""
+        return isinstance(self.q, Dequantized)
 
     @property
     def generated(self) -> bool:

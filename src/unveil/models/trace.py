@@ -66,6 +66,11 @@ class Trace:
         return [term for term in self.terms if not (term.observed or term.generated)]
 
     @property
+    def codes(self) -> list[Term]:
+        """The latents whose rate is paid: all but data that was made continuous, which belongs to the likelihood."""
+        return [term for term in self.latents if not term.dequantizes]
+
+    @property
     def generated(self) -> list[Term]:
         """The terms of data variables that this pass had no data of, and drew from their p."""
         return [term for term in self.terms if term.generated]
@@ -118,9 +123,12 @@ class Trace:
 
     @cached_property
     def log_likelihood(self) -> Tensor:
-        """log p(x | z_k) of what is observed, (K, B) in nats."""
+        """log p(x | z_k) of what is observed, (K, B) in nats; of whole numbers made continuous, its bound
+        log p(x | y_k) p(y_k | z_k) - log q(y_k | x)."""
         self._require("log_likelihood", "p")
-        return added(term.weighted(term.log_p) for term in self.observed) if self.observed else self._zero()
+        parts = [term.weighted(term.log_p) for term in self.observed]
+        parts += [-term.rate() for term in self.latents if term.dequantizes]
+        return added(parts) if parts else self._zero()
 
     @property
     def distortion(self) -> Tensor:
@@ -130,9 +138,9 @@ class Trace:
     def rate(self, *, closed_form: bool = True) -> Tensor:
         """sum over latents of KL(q || p), or of log q - log p where there is no closed form, (K, B) in nats."""
         self._require("rate", "pq")
-        if not self.latents:
+        if not self.codes:
             return self._zero()
-        return added(term.rate(closed_form=closed_form) for term in self.latents)
+        return added(term.rate(closed_form=closed_form) for term in self.codes)
 
     def expectation(self, value: Tensor) -> Tensor:
         """sum_k omega_k value_k, (B, ...) from (K, B, ...)."""

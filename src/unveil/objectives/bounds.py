@@ -89,7 +89,7 @@ class FreeBits(Objective):
     def forward(self, trace: Trace) -> Tensor:
         """-D - sum_j R_j where the batch's mean R_j is above ``nats``, and -D - nats per group elsewhere, (B,)."""
         value = trace.expectation(trace.log_likelihood)
-        for term in trace.latents:
+        for term in trace.codes:
             value = value - self._clamped(trace, term)
         return value
 

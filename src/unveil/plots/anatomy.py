@@ -10,7 +10,6 @@ from torch import Tensor
 
 from unveil.data import Split
 from unveil.distributions import draw
-from unveil.evaluation.nature import dequantizes
 from unveil.models import FromPosterior, FromPrior, Model, Source, Term
 from unveil.variables import Batch, Variable
 
@@ -74,7 +73,7 @@ def examine(model: Model, batch: Batch) -> Anatomy:
 
 def latents_among(terms: Iterable[Term]) -> list[Term]:
     """The terms of latent variables; data that was made continuous is none."""
-    return [term for term in terms if not (term.data or dequantizes(term))]
+    return [term for term in terms if not (term.data or term.dequantizes)]
 
 
 def is_image(term: Term) -> bool:
