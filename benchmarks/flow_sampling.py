@@ -20,6 +20,7 @@ import unveil as uv
 from unveil.flows import MaskedAutoregressive
 
 DRAWS, MAPS, HIDDEN = 64, 5, (512, 512)
+SOLVERS, TOLERANCE = ("auto", "parallel", "sequential"), 1e-4
 
 
 def images(source: str, side: int) -> Tensor:
@@ -47,9 +48,7 @@ def ours(model: uv.MAF, solver: str) -> Callable[[], float]:
     """Draws per second, by one solver."""
 
     def run() -> float:
-        for module in model.modules():
-            if isinstance(module, MaskedAutoregressive):
-                module.solver = solver
+        solve_by(model, solver)
         start = time.perf_counter()
         model.flow().sample((DRAWS,))
         return DRAWS / (time.perf_counter() - start)
@@ -71,9 +70,17 @@ def zukos(features: int) -> Callable[[], float]:
     return run
 
 
+def solve_by(model: uv.MAF, solver: str) -> None:
+    """Choose how every map is inverted."""
+    for module in model.modules():
+        if isinstance(module, MaskedAutoregressive):
+            module.solver = solver
+
+
 @torch.no_grad()
-def largest_error(model: uv.MAF) -> float:
+def largest_error(model: uv.MAF, solver: str) -> float:
     """max |f(f^-1(z)) - z| / (1 + |z|) over draws of z."""
+    solve_by(model, solver)
     bijection = model.flow.bijection
     z = torch.randn(DRAWS, *bijection.out_shape, generator=torch.Generator().manual_seed(0))
     back, _ = bijection(bijection.inverse(z)[0])
@@ -90,6 +97,10 @@ if __name__ == "__main__":
     for side, rounds in ((8, options.rounds), (28, max(options.rounds // 3, 1))):
         model = fitted(options.data, side, options.epochs, options.out)
         print(f"\n{side}x{side} pixels, {side**2} dimensions")
-        cases = {f"unveil, {solver}": ours(model, solver) for solver in ("auto", "parallel", "sequential")}
+        cases = {f"unveil, {solver}": ours(model, solver) for solver in SOLVERS}
         report(interleave({**cases, "zuko": zukos(side**2)}, rounds), "draws/s", subject="unveil, auto")
-        print(f"largest relative error of a round trip: {largest_error(model):.1e}")
+        for solver in SOLVERS:
+            error = largest_error(model, solver)
+            print(f"largest relative error of a round trip, {solver}: {error:.1e}")
+            if error > TOLERANCE:
+                raise SystemExit(f"expected at most {TOLERANCE:g}")

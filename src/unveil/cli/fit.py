@@ -35,7 +35,8 @@ def fit(words: list[str]) -> int:
         say(f"{folder} holds a finished run; it is left as it is.{other}")
     else:
         prepare(job)
-        say(f"{summary(job)}\n")
+        started = f"Nothing to resume in {folder}: a new run\n\n" * (options.resume and not job.folder.resumable)
+        say(f"{started}{summary(job)}\n")
     with breakdowns(job.config):
         run = train(
             job.model, job.data, objective=options.objective, gradient=options.gradient, out=folder,

@@ -41,13 +41,18 @@ def sample(words: list[str]) -> int:
     with user_errors(resolved.config):
         model = loaded(options.run, options.device, trust=options.trust)
         path = destination(options, model)
-        context = contexts(options.context, model.context, class_names(options.run))
+        names = class_names(options.run)
+        context = contexts(options.context, model.context, names)
         drawn = draws(model, options, context)
+        what = "means" if options.mean else "samples"
         if path.suffix == ".png":
-            write_picture(path, drawn, variables_of(model), columns=0 if context is None else len(context))
+            title = f"{what.capitalize()} of {type(model).__name__}, {options.run}"
+            columns = 0 if context is None else len(context)
+            write_picture(path, drawn, variables_of(model), columns, title, told(options, context, names))
         else:
-            write_numbers(path, drawn, {} if options.mean else variables_of(model))
-    what = "means" if options.mean else "samples"
+            given = {} if context is None else {"context": context.repeat(-(-options.size // len(context)), 1)}
+            given = {name: value[: options.size] for name, value in given.items()}
+            write_numbers(path, {**drawn, **given}, {} if options.mean else variables_of(model))
     say(f"{options.size:,} {what} of {type(model).__name__}, {described(drawn)}: {path}")
     return 0
 
@@ -131,6 +136,17 @@ def contexts(text: str | None, variable: Variable | None, names: Sequence[str] =
     return torch.tensor([numbers])
 
 
+def told(options: SampleOptions, context: Tensor | None, names: Sequence[str]) -> str:
+    """Under which context and temperature samples were drawn, in words."""
+    words = [] if options.temperature is None else [f"temperature {options.temperature:g}"]
+    if options.context is not None:
+        words.append(f"context {options.context}")
+    elif context is not None:
+        called = list(names) if len(names) == len(context) else [str(number) for number in range(len(context))]
+        words.append(f"a column for each class: {', '.join(called)}")
+    return "; ".join(words)
+
+
 def draws(model: Model, options: SampleOptions, context: Tensor | None) -> dict[str, Tensor]:
     """The samples by variable, (size, \\*shape) each: one for each row of the context in turn, if there is one."""
     import torch
@@ -151,7 +167,9 @@ def draws(model: Model, options: SampleOptions, context: Tensor | None) -> dict[
     return {name: torch.cat(chunks)[: options.size] for name, chunks in found.items()}
 
 
-def write_picture(path: Path, drawn: Mapping[str, Tensor], variables: Mapping[str, Variable], columns: int) -> None:
+def write_picture(
+    path: Path, drawn: Mapping[str, Tensor], variables: Mapping[str, Variable], columns: int, title: str, note: str
+) -> None:
     """Images in rows and columns: a column for each row of the context, if there are several."""
     import numpy as np
 
@@ -164,7 +182,7 @@ def write_picture(path: Path, drawn: Mapping[str, Tensor], variables: Mapping[st
     tiles = as_colours(images, Range.of(variables[name].levels, images))
     empty = np.ones((-len(tiles) % columns, *tiles.shape[1:]))
     tiles = np.concatenate([tiles, empty]).reshape(-1, columns, *tiles.shape[1:])
-    write(sheet("Samples", "", [Mosaic("", "", tiles)]), path)
+    write(sheet(title, note, [Mosaic("", "", tiles)]), path)
 
 
 def write_numbers(path: Path, drawn: Mapping[str, Tensor], variables: Mapping[str, Variable]) -> None:

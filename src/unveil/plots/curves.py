@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 
 
 def training_curve(metrics: Sequence[Mapping[str, Any]], *, title: str = "Training", note: str = "") -> Figure:
-    """The objective and the validation bound, the distortion and the rate, in nats per example, over the epochs.
+    """The objective and the validation bound, in nats per example, over the epochs; distortion and rate of a code.
 
     The first epochs, which are far from the rest, may lie outside of the axes.
 
@@ -34,7 +34,8 @@ def training_curve(metrics: Sequence[Mapping[str, Any]], *, title: str = "Traini
     top = style.header(note) + 0.4
     figure = style.canvas(top + 3.5 + 0.65, title, note)
     epochs = column(metrics, "epoch")
-    left = style.axes(figure, (0.85, top, 3.7, 3.5), "Objective and bound, nats per example")
+    coded = np.nan_to_num(column(metrics, "rate")).any()  # without a code nothing is paid, and all is distortion
+    left = style.axes(figure, (0.85, top, 3.7 if coded else 6.85, 3.5), "Objective and bound, nats per example")
     _curve(left, epochs, column(metrics, "objective"), style.ORANGE, "training objective")
     validation = column(metrics, "validation")
     _curve(left, epochs, validation, style.BLUE, "validation bound")
@@ -42,7 +43,7 @@ def training_curve(metrics: Sequence[Mapping[str, Any]], *, title: str = "Traini
     _focus(left, column(metrics, "objective"), column(metrics, "validation"))
     if left.lines:
         style.legend(left, loc="best")
-    for place, name in enumerate(("distortion", "rate")):
+    for place, name in enumerate(("distortion", "rate") if coded else ()):
         ax = style.axes(figure, (5.35, top + 1.95 * place, 2.35, 1.55), f"{name.capitalize()}, nats per example")
         _curve(ax, epochs, column(metrics, name), style.ORANGE, name)
         _focus(ax, column(metrics, name))

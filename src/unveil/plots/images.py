@@ -117,8 +117,9 @@ def reconstructions_and_samples(
     data = means_and_data(model, few, name)[1]
     limits = image_range(model, name, data)
     if not found.latent:
-        seen = as_colours(data, limits, few.mask_of(name))
-        mosaics.append(Mosaic("Data", "as observed", in_rows(seen, columns)[:rows]))
+        rows = min(rows, max(1, len(few) // columns)) if contexts is None else rows
+        seen = in_rows(as_colours(data, limits, few.mask_of(name)), columns)
+        mosaics.append(Mosaic("Data", "as observed", seen[:rows]))
     elif found.inferred or found.conditional:
         mosaics.append(reconstructed(model, few, found, name, columns))
     if found.generative:
