@@ -57,7 +57,13 @@ class Transformed(Distribution):
     def rsample_and_log_prob(
         self, sample_shape: Sequence[int] = (), generator: Generator = None
     ) -> tuple[Tensor, Tensor]:
-        """Draws and their log-density from one pass: log p(x) = log p_Z(z) - log|det df^-1/dz|."""
+        """Reparametrised draws and their log-density from one pass: log p(x) = log p_Z(z) - log|det df^-1/dz|.
+
+        Raises:
+            NotImplementedError: Where gradients are wanted and the base's draws have none.
+        """
+        if torch.is_grad_enabled() and not self.has_rsample:
+            raise NotImplementedError("the base has no reparametrised draws; call it under torch.no_grad()")
         z = self._noise(self._extended_shape(Size(sample_shape)), generator, pathwise=self.has_rsample)
         x, log_det = self.bijection.inverse(z, self.context)
         return x, self.base.log_prob(z) - log_det
