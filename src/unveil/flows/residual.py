@@ -161,8 +161,9 @@ class Sylvester(Bijection):
     """y = x + Q R tanh(S Q'x + b), Q orthonormal, R and S upper triangular (van den Berg et al. 2018).
 
     Q is a product of M Householder reflections, cut to M columns; the diagonals of R and S lie in (-1, 1), so that
-    log|det dy/dx| = sum_i log(1 + R_ii S_ii (1 - tanh_i^2)) exists. It is the identity at the start. Forwards is one pass,
-    backwards M bisections: what shall sample fast takes its ``Inverse``.
+    log|det dy/dx| = sum_i log(1 + R_ii S_ii (1 - tanh_i^2)) exists. It is the identity at the start.
+
+    Forwards is one pass, backwards M bisections: what shall sample fast takes its ``Inverse``.
 
     Args:
         shape: (D,).
