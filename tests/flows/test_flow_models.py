@@ -138,6 +138,26 @@ def test_learned_noise_gives_a_bound_too_and_fits_it():
     assert (after.per_example["elbo"] < exact).all()
 
 
+def test_learned_noise_is_scored_as_it_was_drawn_even_beside_large_numbers(monkeypatch):
+    """E_q[1 / q(u)] = 1; one pass through each net, though an IAF could score another's draw by a search only."""
+    levels = 65_536
+    torch.manual_seed(0)
+    noise_of = partial(flows.Variational, flow=partial(flows.IAF, transforms=2, hidden=(8,)), net=TINY, features=4)
+    model = FlowModel(Variable((2,), levels), flow=MAF, dequantization=noise_of).float()
+    with torch.no_grad():
+        for parameter in model.dequantization.parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
+    x = torch.full((1, 2), levels - 1.0)
+    passes = []
+    for module in model.dequantization.modules():
+        if isinstance(module, uv.nets.MaskedMLP):
+            module.register_forward_hook(lambda *_: passes.append(1))
+    with torch.no_grad():
+        term = model.trace(x, FromPosterior(20_000, seeded()))["y"]
+    assert len(passes) == 2
+    assert (-term.log_q).exp().mean().item() == pytest.approx(1, abs=0.05)
+
+
 def test_samples_far_beyond_the_range_still_have_a_density():
     logit = flows.Logit((1,), 256.0)
     z = torch.tensor([[-80.0], [-14.5], [14.5], [80.0]])

@@ -36,6 +36,8 @@ class Distribution(TorchDistribution, ABC):
     """
 
     arg_constraints: ClassVar[dict[str, Any]] = {}
+    scores_draws: bool = False
+    """Whether a draw comes with its log-probability at less than the price of ``log_prob``, or more exactly."""
 
     def __init__(self, batch_shape: Size, event_shape: Size | None = None) -> None:
         super().__init__(batch_shape, event_shape or Size(), validate_args=False)
@@ -53,6 +55,13 @@ class Distribution(TorchDistribution, ABC):
         if not self.has_rsample:
             raise NotImplementedError(f"{type(self).__name__} has no reparametrised draws; call sample")
         return self._draw(self._extended_shape(Size(sample_shape)), generator)
+
+    def rsample_and_log_prob(
+        self, sample_shape: Sequence[int] = (), generator: Generator = None
+    ) -> tuple[Tensor, Tensor]:
+        """Reparametrised draws and their log-probability; without gradients, where these are not wanted, any draws."""
+        value = (self.rsample if torch.is_grad_enabled() else self.sample)(sample_shape, generator)
+        return value, self.log_prob(value)
 
     @torch.no_grad()
     def sample(self, sample_shape: Sequence[int] = (), generator: Generator = None) -> Tensor:

@@ -6,6 +6,8 @@ P(x) = integral over [x, x + 1) of p(y) dy, so that log P(x) >= E_q(u | x)[log p
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Size, Tensor
 from torch.distributions import Distribution as TorchDistribution
@@ -31,6 +33,20 @@ class Dequantized(Distribution):
         super().__init__(Size(x.shape[:split]), Size(x.shape[split:]))
         self.x, self.noise = x, noise
 
+    @property
+    def scores_draws(self) -> bool:
+        """Whether u is scored as it was drawn: x + u - x has lost digits of it."""
+        return self.noise is not None
+
+    def rsample_and_log_prob(
+        self, sample_shape: Sequence[int] = (), generator: Generator = None
+    ) -> tuple[Tensor, Tensor]:
+        """Draws and log q(u | x) of the very u that they were made of."""
+        if not isinstance(self.noise, Distribution):
+            return super().rsample_and_log_prob(sample_shape, generator)
+        u, log_q = self.noise.rsample_and_log_prob(sample_shape, generator)
+        return self._above(u), log_q
+
     def log_prob(self, value: Tensor) -> Tensor:
         """log q(y - x | x) in nats; -inf outside [x, x + 1)."""
         u = value - self.x
@@ -45,7 +61,10 @@ class Dequantized(Distribution):
         else:
             sample_shape = shape[: len(shape) - self.x.dim()]
             u = draw(self.noise, sample_shape, generator, pathwise=torch.is_grad_enabled())
-        # x + u may round up to x + 1, which is another whole number's
+        return self._above(u)
+
+    def _above(self, u: Tensor) -> Tensor:
+        """x + u, which may not round up to x + 1: that is another whole number's."""
         return torch.minimum(torch.maximum(self.x + u, self.x), torch.nextafter(self.x + 1, self.x))
 
 

@@ -44,6 +44,8 @@ class Transformed(Distribution):
         lead = Size() if context is None else context.shape[:-1]
         super().__init__(torch.broadcast_shapes(base.batch_shape, lead), Size(bijection.shape))
 
+    scores_draws = True
+
     @property
     def has_rsample(self) -> bool:
         """Whether the base has reparametrised draws."""

@@ -21,8 +21,6 @@ from unveil.nets import MLP, NetFactory, Shape
 from unveil.parts import Part
 from unveil.variables import Variable
 
-MOST_LEVELS = 1024
-
 FlowFactory = Callable[[Shape, int], Flow]
 """Makes a flow from ``shape, context``: a class of ``unveil.flows``, or functools.partial of one."""
 
@@ -63,9 +61,6 @@ class Variational(Dequantization):
         flow: Makes the flow from u, as real numbers, to noise; it should draw as fast as it scores.
         net: Makes the net from x to what the flow is conditioned on.
         features: How many numbers that is. They are the same for all pixels of an image.
-
-    Raises:
-        ValueError: For more than 1,024 levels: beside such numbers float32 has too few digits left for u.
     """
 
     def __init__(
@@ -76,8 +71,6 @@ class Variational(Dequantization):
         features: int = 32,
     ) -> None:
         super().__init__(x)
-        if (x.levels or 0) > MOST_LEVELS:
-            raise ValueError(f"x: expected at most {MOST_LEVELS:,} levels, got {x.levels:,}; use Uniform")
         if features < 1:
             raise ValueError(f"features: expected at least 1, got {features}")
         self.net = net(x.shape, (features,), 0)

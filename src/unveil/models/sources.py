@@ -22,25 +22,28 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from copy import copy
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
 from unveil.distributions import Categorical, Coded, Generator, OneHotCategorical, draw, tempered
+from unveil.distributions import Distribution as Scored
 from unveil.models.term import Bound
 from unveil.models.trace import Trace
 
 
 class Taken(NamedTuple):
-    """A value, the code that it belongs to (if any), what it is to the distribution it came from, and whether that
-    distribution is the one that it was drawn from (or that it was handed over for), rather than its mode, say."""
+    """A value, the code that it belongs to (if any), what it is to the distribution it came from, whether that
+    distribution is the one that it was drawn from (or that it was handed over for), rather than its mode, say; and its
+    log-probability, where it came with that."""
 
     value: Tensor
     code: Tensor | None = None
     bound: Bound = "exact"
     drawn: bool = True
+    log_prob: Tensor | None = None
 
 
 class Source(ABC):
@@ -99,7 +102,16 @@ class Source(ABC):
             if pathwise and not distribution.has_rsample:
                 raise ValueError("a stochastic choice of codes has no pathwise gradient; use a score-function gradient")
             return Taken(*distribution.draw_code(shape, self.generator))
+        if self._scored_with_its_draw(distribution, pathwise=pathwise):
+            value, log_prob = distribution.rsample_and_log_prob(shape, self.generator)
+            return Taken(value, log_prob=log_prob)
         return Taken(draw(distribution, shape, self.generator, pathwise=pathwise))
+
+    def _scored_with_its_draw(self, distribution: Distribution, *, pathwise: bool) -> TypeGuard[Scored]:
+        """Whether log q comes with the draw: a score-function gradient needs it of a value that is held constant."""
+        if not isinstance(distribution, Scored) or not distribution.scores_draws or "q" not in self.scores:
+            return False
+        return pathwise or not torch.is_grad_enabled()
 
 
 class FromPosterior(Source):

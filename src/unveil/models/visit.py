@@ -279,6 +279,7 @@ class Visit:
             bound=variable.bound if taken.bound == "exact" else taken.bound,
             proposed=proposed,
             drawn=taken.drawn,
+            log_q=None if q is p else taken.log_prob,
         )
         self.record(term)
         if isinstance(p, Conditioned):
