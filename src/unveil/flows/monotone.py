@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from unveil.parts import Part
@@ -20,7 +21,7 @@ exactly invertible."""
 
 def within_reach(x: Tensor) -> Tensor:
     """x, clamped for a net that makes parameters from it."""
-    return x.clamp(-REACH, REACH)
+    return F.hardtanh(x, -REACH, REACH)  # a clamp whose gradient is one operation instead of four
 
 
 class Monotone(Part, ABC):
