@@ -51,9 +51,14 @@ def steps(module: nn.Module, loss: Loss, count: int) -> Callable[[], float]:
     return run
 
 
-def ours(flow: flows.Flow) -> tuple[nn.Module, Loss]:
-    """A flow of this package."""
-    return flow, lambda x: -flow().log_prob(x)
+def ours(make: Callable[[], flows.Flow]) -> dict[str, tuple[nn.Module, Loss]]:
+    """A flow of this package, and the same with its density compiled."""
+
+    def loss(flow: flows.Flow) -> Loss:
+        return lambda x: -flow().log_prob(x)
+
+    eager, compiled = make(), make()
+    return {"unveil": (eager, loss(eager)), "unveil, compiled": (compiled, torch.compile(loss(compiled)))}
 
 
 def zukos(flow: zuko.flows.Flow) -> tuple[nn.Module, Loss]:
@@ -89,7 +94,7 @@ class _Plain(nn.Module):
 def autoregressive() -> dict[str, tuple[nn.Module, Loss]]:
     """5 affine autoregressive maps."""
     return {
-        "unveil": ours(flows.MAF((DIMENSIONS,), transforms=MAPS, hidden=WIDE)),
+        **ours(partial(flows.MAF, (DIMENSIONS,), transforms=MAPS, hidden=WIDE)),
         "zuko": zukos(zuko.flows.MAF(DIMENSIONS, transforms=MAPS, hidden_features=WIDE)),
         "nflows": nflowss(
             lambda _: nflows.transforms.MaskedAffineAutoregressiveTransform(
@@ -109,7 +114,7 @@ def affine_coupling() -> dict[str, tuple[nn.Module, Loss]]:
     """5 affine couplings."""
     net = partial(nets.MLP, hidden=NARROW)
     return {
-        "unveil": ours(flows.RealNVP((DIMENSIONS,), transforms=MAPS, net=net)),
+        **ours(partial(flows.RealNVP, (DIMENSIONS,), transforms=MAPS, net=net)),
         "zuko": zukos(zuko.flows.RealNVP(DIMENSIONS, transforms=MAPS, hidden_features=NARROW)),
         "nflows": nflowss(partial(nflows.transforms.AffineCouplingTransform, transform_net_create_fn=_Plain)),
         "normflows": normflowss([one for _ in range(MAPS) for one in _swapping_coupling()]),
@@ -127,7 +132,11 @@ def spline_coupling() -> dict[str, tuple[nn.Module, Loss]]:
     """5 rational-quadratic spline couplings of 8 bins."""
     keep = [[h == i % 2 for h in HALF] for i in range(MAPS)]
     net = partial(nets.MLP, hidden=NARROW)
-    maps = [flows.Coupling((DIMENSIONS,), 0, mask, partial(flows.Spline, BINS, BOUND), net) for mask in keep]
+
+    def splines() -> flows.Flow:
+        maps = [flows.Coupling((DIMENSIONS,), 0, mask, partial(flows.Spline, BINS, BOUND), net) for mask in keep]
+        return flows.Flow(flows.Chain(maps))
+
     transforms = [
         zuko.flows.GeneralCouplingTransform(
             DIMENSIONS,
@@ -149,7 +158,7 @@ def spline_coupling() -> dict[str, tuple[nn.Module, Loss]]:
         tail_bound=BOUND,
     )
     return {
-        "unveil": ours(flows.Flow(flows.Chain(maps))),
+        **ours(splines),
         "zuko": zukos(zuko.flows.Flow(transforms, base)),
         "nflows": nflowss(spline),
     }
