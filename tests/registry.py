@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tests.supports import DOUBLE, Support, finite, levels, line, one_hots, plane, simplex
+from tests.supports import DOUBLE, Support, finite, levels, line, one_hots, plane, polar, simplex
 from unveil import distributions, flows, gradients, likelihoods, models, nets, objectives, posteriors, priors
 from unveil.variables import Batch, Variable
 
@@ -46,6 +46,10 @@ class Leaves:
     def positive(self, *shape: int) -> Tensor:
         """Positive numbers, within e^-10 and e^10."""
         return self.real(*shape).clamp(-10, 10).exp()
+
+    def power(self, *shape: int) -> Tensor:
+        """Numbers between 1 and 10."""
+        return 1 + self.positive(*shape).clamp(max=9)
 
     def lower(self, *shape: int) -> Tensor:
         """Lower triangular matrices with a positive diagonal, (\\*shape, d) -> (\\*shape, d, d)."""
@@ -113,6 +117,17 @@ DENSITIES: dict[str, Density] = {
     "Beta": line_of(lambda p, *b: d.Beta(1 + p.positive(*b, 1), 1 + p.positive(*b, 1))),
     "Cauchy": line_of(lambda p, *b: d.Cauchy(p.real(*b, 1), p.positive(*b, 1)), ("mode", "entropy")),
     "Chi2": line_of(lambda p, *b: d.Chi2(2 + p.positive(*b, 1))),
+    "Elliptical": Density(lambda p, *b: d.Elliptical(p.real(*b, 2), p.lower(*b, 2)), polar, ALL),
+    "Elliptical of power": Density(
+        lambda p, *b: d.Elliptical(p.real(*b, 2), p.lower(*b, 2), partial(d.PowerRadius, exponent=p.power(*b))),
+        polar,
+        ALL,
+    ),
+    "Elliptical of t": Density(
+        lambda p, *b: d.Elliptical(p.real(*b, 2), p.lower(*b, 2), partial(d.StudentRadius, df=2.5 + p.positive(*b))),
+        polar,
+        ALL,
+    ),
     "Erlang": line_of(lambda p, *b: d.Erlang(torch.full((*b, 1), 3), p.positive(*b, 1))),
     "Exponential": line_of(lambda p, *b: d.Exponential(p.positive(*b, 1))),
     "FisherSnedecor": line_of(
@@ -357,7 +372,8 @@ MODULES: dict[str, dict[str, Callable[[], nn.Module]]] = {
 }
 """Every registered module by concept: what makes one."""
 RECORDS = {
-    "Conditioned", "Dequantized", "Floor", "Point", "RowGenerators", "Step", "Term", "Trace", "Transformed", "Visit",
+    "Conditioned", "Dequantized", "Floor", "NormalRadius", "Point", "PowerRadius", "RowGenerators", "Step",
+    "StudentRadius", "Term", "Trace", "Transformed", "Visit",
 }  # fmt: skip
 """Records, noise streams, and distributions that are made of data or of modules rather than of parameters: the tests of
 what makes them cover them."""

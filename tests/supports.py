@@ -126,6 +126,28 @@ def _ends(distribution: Distribution) -> tuple[Tensor | float, Tensor | float, T
     return distribution.low, distribution.high, distribution.mode
 
 
+def polar(distribution: Distribution, panels: int = 120, order: int = 10, angles: int = 64) -> Support:
+    """Circles around m, as A turns and stretches them: x = m + e^t A (cos a, sin a)."""
+    loc, tril = distribution.loc.detach().double(), distribution.scale_tril.detach().double()
+    nodes, weights = np.polynomial.legendre.leggauss(order)
+    edges = torch.linspace(-60, 60, panels + 1, dtype=DOUBLE)
+    half = (edges[1] - edges[0]) / 2
+    t = (edges[:-1, None] + half * (1 + torch.from_numpy(nodes))).flatten()
+    log_weight = (half * torch.from_numpy(weights)).log().repeat(panels) + 2 * t + math.log(2 * math.pi / angles)
+    angle = 2 * math.pi * (torch.arange(angles, dtype=DOUBLE) + 0.5) / angles
+    around = torch.stack([angle.cos(), angle.sin()], -1)
+    values = loc + (t.exp()[:, None, None] * around) @ tril.mT
+    log_measure = (log_weight + tril.diagonal().log().sum())[:, None].expand(-1, angles)
+
+    def cell(value: Tensor) -> Tensor:
+        x = torch.linalg.solve_triangular(tril, (value.double() - loc).unsqueeze(-1), upper=False).squeeze(-1)
+        ring = (x.norm(dim=-1).log() / (2 * half)).floor().clamp(-4, 4).long() + 4
+        sector = (torch.atan2(x[..., 1], x[..., 0]) / (math.pi / 4)).floor().long() + 4
+        return ring * 9 + sector
+
+    return Support(values.flatten(0, 1), log_measure.flatten(), cell)
+
+
 def simplex(distribution: Distribution, points: int = 768, reach: float = 48.0) -> Support:
     """A grid over (log y_1 / y_3, log y_2 / y_3), the measure that of (y_1, y_2): dy_1 dy_2 = y_1 y_2 y_3 da db."""
     axis = ((torch.arange(points, dtype=DOUBLE) + 0.5) / points * 2 - 1) * reach

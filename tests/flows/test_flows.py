@@ -6,13 +6,14 @@ from functools import partial
 
 import pytest
 import torch
+from torch.distributions import Independent, VonMises
 
 import unveil as uv
 from tests.distributions.test_densities import assert_drawn_from
 from tests.registry import DOUBLE, TINY, TINY_CONV, noise
 from tests.supports import plane_about
 from unveil import flows
-from unveil.distributions import MultivariateNormal
+from unveil.distributions import MultivariateNormal, Transformed
 from unveil.flows import Flow
 from unveil.priors import ConditionalGaussian, MixtureOfGaussians, StandardLogistic
 from unveil.variables import Variable
@@ -61,8 +62,7 @@ def test_a_density_on_the_plane_integrates_to_one_and_samples_are_drawn_from_it(
 def test_draws_come_with_their_own_density(name, context, generator):
     distribution = wild(name, context)(noise(3, context) if context else None)
     lead = (5, 3) if context else (5,)
-    with torch.set_grad_enabled(distribution.has_rsample):
-        x, log_p = distribution.rsample_and_log_prob((5,), generator)
+    x, log_p = distribution.rsample_and_log_prob((5,), generator)
     assert log_p.shape == lead
     torch.testing.assert_close(log_p, distribution.log_prob(x), rtol=1e-6, atol=1e-6)
 
@@ -72,8 +72,6 @@ def test_draws_are_reproducible_and_differentiable(name):
     flow = wild(name)
     first, again = (flow().sample((4,), torch.Generator().manual_seed(1)) for _ in range(2))
     assert torch.equal(first, again)
-    if not flow().has_rsample:  # a mixture's choice of a component has no gradient
-        return
     first = flow().rsample((4,), torch.Generator().manual_seed(1))
     gradients = torch.autograd.grad(first.square().sum(), [p for p in flow.parameters() if p.requires_grad])
     assert all(one.isfinite().all() for one in gradients)
@@ -169,6 +167,16 @@ def test_a_base_of_vectors_serves_maps_of_images_and_may_depend_on_the_context()
     assert image().sample((5,)).shape == (5, 3, 2, 2)
     conditional = flows.MAF((3,), context=2, hidden=(4,), base=ConditionalGaussian)
     assert conditional(torch.zeros(5, 2)).log_prob(torch.zeros(5, 3)).shape == (5,)
+
+
+def test_draws_whose_base_has_no_gradient_say_so():
+    base = Independent(VonMises(torch.zeros(2), torch.ones(2)), 1)
+    flow = Transformed(base, flows.Linear((2,)))
+    with pytest.raises(NotImplementedError, match="the base has no reparametrised draws"):
+        flow.rsample_and_log_prob((3,))
+    with torch.no_grad():
+        x, log_p = flow.rsample_and_log_prob((3,))
+    torch.testing.assert_close(log_p, flow.log_prob(x))
 
 
 def test_images_of_odd_sides_are_refused_with_the_way_out():

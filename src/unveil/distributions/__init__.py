@@ -5,6 +5,8 @@ from unveil.distributions.bounded import Beta, Reciprocal, Triangular, Uniform
 from unveil.distributions.coded import Coded, Quantized
 from unveil.distributions.dequantized import Dequantized, Floor
 from unveil.distributions.discrete import Bernoulli, Binomial, Categorical, OneHotCategorical, RelaxedOneHot
+from unveil.distributions.elliptical import Elliptical, NormalRadius, PowerRadius, Radius, RadiusFactory, StudentRadius
+from unveil.distributions.implicit import differentiable_root
 from unveil.distributions.kl import closed_form_kl, kl_per_dim
 from unveil.distributions.logistic import DiscretizedLogistic, Logistic
 from unveil.distributions.masked import Masked
@@ -40,6 +42,7 @@ __all__ = [
     "Dequantized",
     "DiscretizedLogistic",
     "Distribution",
+    "Elliptical",
     "Erlang",
     "Exponential",
     "Factorized",
@@ -57,14 +60,19 @@ __all__ = [
     "Mixture",
     "MultivariateNormal",
     "Normal",
+    "NormalRadius",
     "OneHotCategorical",
     "Pareto",
     "Point",
+    "PowerRadius",
     "Quantized",
+    "Radius",
+    "RadiusFactory",
     "Rayleigh",
     "Reciprocal",
     "RelaxedOneHot",
     "RowGenerators",
+    "StudentRadius",
     "StudentT",
     "Transformed",
     "Triangular",
@@ -72,6 +80,7 @@ __all__ = [
     "Univariate",
     "Weibull",
     "closed_form_kl",
+    "differentiable_root",
     "draw",
     "kl_per_dim",
     "pairwise_log_prob",

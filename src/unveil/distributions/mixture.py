@@ -1,6 +1,11 @@
 """Finite mixtures, and one log-density of many points under many components.
 
 log p(x) = log sum_k pi_k p_k(x)
+
+A draw of a mixture of normals is differentiable, though the choice of a component is not: x is the root of T(x) = u, u
+uniform, with T_i the distribution function of x_i given the entries before it (Graves 2016; Figurnov et al. 2018)::
+
+    T_i(x) = sum_k w_ki Phi(e_ki),    w_ki ~ pi_k prod_{j<i} p_k(x_j | x_<j),    e_k = L_k^-1 (x - mu_k)
 """
 
 from __future__ import annotations
@@ -15,8 +20,10 @@ from torch.distributions import Distribution as TorchDistribution
 
 from unveil.distributions.base import Distribution, draw
 from unveil.distributions.discrete import inverse_cdf
+from unveil.distributions.implicit import differentiable_root
 from unveil.distributions.noise import Generator, uniform
 from unveil.distributions.normal import LOG_2PI, MultivariateNormal, Normal
+from unveil.distributions.special import normal_cdf
 
 
 class Mixture(Distribution):
@@ -59,10 +66,28 @@ class Mixture(Distribution):
     def _log_joint(self, value: Tensor) -> Tensor:
         return self.log_weights + pairwise_log_prob(self.components, value)
 
+    @property
+    def has_rsample(self) -> bool:
+        """Whether draws are differentiable: of normals, diagonal or full."""
+        return type(self.components) in _WHITENED
+
     def _draw(self, shape: Size, generator: Generator) -> Tensor:
         sample_shape = shape[: len(shape) - len(self.event_shape)]
-        k = inverse_cdf(self.log_weights.exp(), uniform(sample_shape, self.log_weights, generator))
-        return draw(select(self.components, k), (), generator)
+        with torch.no_grad():
+            k = inverse_cdf(self.log_weights.exp(), uniform(sample_shape, self.log_weights, generator))
+            x = draw(select(self.components, k), (), generator)
+        return self._pathwise(x) if torch.is_grad_enabled() and self.has_rsample else x
+
+    def _pathwise(self, x: Tensor) -> Tensor:
+        """The draws as they are, with the gradients of the root of T(x) = u."""
+        at = x.flatten(x.dim() - len(self.event_shape)).double().requires_grad_()
+        e, log_scales = _WHITENED[type(self.components)](self.components, at.unsqueeze(-2))
+        log_p = -0.5 * (e.square() + LOG_2PI) - log_scales  # of each entry given those before it, (..., K, D)
+        before = self.log_weights.double().unsqueeze(-1) + log_p.cumsum(-1) - log_p
+        log_w = before.log_softmax(-2)
+        reached = (log_w.exp() * normal_cdf(e)).sum(-2)
+        slopes = (log_w + log_p).logsumexp(-2).exp()
+        return differentiable_root(at, reached, reached.detach(), slopes).to(x.dtype).reshape(x.shape)
 
 
 def _by_broadcasting(components: TorchDistribution, value: Tensor) -> Tensor:
@@ -94,6 +119,23 @@ def _of_multivariate_normals(components: MultivariateNormal, value: Tensor) -> T
     return (-0.5 * (quadratic + loc.shape[-1] * LOG_2PI) - components.log_det.double()).to(value.dtype)
 
 
+def _whitened_by_scales(components: Normal, x: Tensor) -> tuple[Tensor, Tensor]:
+    """e_k, (..., K, D), and the logarithms of its scales."""
+    loc, scale = (each.flatten(1).double() for each in (components.loc, components.scale))
+    return (x - loc) / scale, scale.log()
+
+
+def _whitened_by_triangles(components: MultivariateNormal, x: Tensor) -> tuple[Tensor, Tensor]:
+    tril = components.scale_tril.double()
+    delta = (x - components.loc.double()).unsqueeze(-1)
+    e = torch.linalg.solve_triangular(tril, delta, upper=False).squeeze(-1)
+    return e, tril.diagonal(dim1=-2, dim2=-1).log()
+
+
+_WHITENED: dict[type[TorchDistribution], Callable[[Any, Tensor], tuple[Tensor, Tensor]]] = {
+    Normal: _whitened_by_scales,
+    MultivariateNormal: _whitened_by_triangles,
+}
 _PAIRWISE: dict[type[TorchDistribution], Callable[[Any, Tensor], Tensor]] = {
     Normal: _of_normals,
     MultivariateNormal: _of_multivariate_normals,

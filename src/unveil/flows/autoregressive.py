@@ -6,11 +6,12 @@ The Jacobian is triangular, so that log|det dy/dx| = sum_i log f'(x_i). A masked
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
+from unveil.distributions import differentiable_root
 from unveil.flows.base import Bijection, full_precision
 from unveil.flows.monotone import Affine, Monotone, within_reach
 from unveil.nets import MaskedMLP, Shape
@@ -124,38 +125,4 @@ class MaskedAutoregressive(Bijection):
         """The root with gradients: dx = J^-1 (dy - df), J the Jacobian of f in x."""
         at = root.detach().requires_grad_()
         reached, log_slopes = self._entries(at, context)
-        return _Root.apply(at.detach(), reached - y, _Transposed(at, reached, log_slopes.detach().exp()))
-
-
-class _Transposed:
-    """Solves J' v = g for the triangular Jacobian J of ``reached`` in ``at``, by products with J' alone."""
-
-    def __init__(self, at: Tensor, reached: Tensor, slopes: Tensor) -> None:
-        self.at, self.reached, self.slopes = at, reached, slopes
-
-    def solve(self, g: Tensor) -> Tensor:
-        """v <- v + (g - J' v) / diag J is right in at least one more entry each time."""
-        v = g / self.slopes
-        tolerance = 10 * torch.finfo(g.dtype).eps
-        for _ in range(g.shape[-1]):
-            (product,) = torch.autograd.grad(self.reached, self.at, v, retain_graph=True)
-            step = (g - product) / self.slopes
-            v = v + step
-            if not (step.abs() > tolerance * (1 + v.abs())).any():
-                break
-        return v
-
-
-class _Root(torch.autograd.Function):
-    """The root of a residual, which stays what it is; the gradient to the residual is -J'^-1 g."""
-
-    @staticmethod
-    def forward(ctx: Any, root: Tensor, residual: Tensor, transposed: _Transposed) -> Tensor:
-        ctx.transposed = transposed
-        return root.clone()
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor, None]:
-        with torch.enable_grad():
-            return None, -ctx.transposed.solve(gradient), None
+        return differentiable_root(at, reached, y, log_slopes.exp())
