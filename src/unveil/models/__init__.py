@@ -1,12 +1,12 @@
 """Models: one walk each, under interchangeable sources; and the named systems."""
 
+from unveil.models.enumeration import Enumerate
 from unveil.models.exact import FlowModel
 from unveil.models.flat import CVAE, GSNN, VAE
 from unveil.models.flows import IAF, MAF, NICE, NSF, Glow, RealNVP
 from unveil.models.model import Model
 from unveil.models.saving import load, save
 from unveil.models.sources import (
-    Enumerate,
     FromPosterior,
     FromPrior,
     Given,

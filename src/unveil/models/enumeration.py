@@ -1,0 +1,78 @@
+"""The source that takes every value: the exact posterior of finite latent variables (EM's E-step)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from unveil.distributions import Categorical, OneHotCategorical
+from unveil.models.sources import Source, Taken
+from unveil.models.trace import Trace
+
+
+def _levels(distribution: Distribution | None) -> int | None:
+    """The number of values of one categorical variable, where the distribution says."""
+    if isinstance(distribution, OneHotCategorical):
+        return distribution.event_shape[-1]
+    return distribution.levels if isinstance(distribution, Categorical) and not distribution.event_shape else None
+
+
+def _log_sum(log_p: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """log of the sum of exp over axes, which are kept; where nothing is possible, the gradient is 0 and no NaN."""
+    impossible = log_p.amax(axes, keepdim=True) == -torch.inf
+    return log_p.masked_fill(impossible, 0).logsumexp(axes, keepdim=True).masked_fill(impossible, -torch.inf)
+
+
+class Enumerate(Source):
+    """Every joint value of finite latent variables, as particles weighted by the exact posterior.
+
+    The trace's terms get log q(z_i | z_<i, x) from the joint by the chain rule, so that log w_k = log p(x) for every
+    particle, and the ELBO equals log p(x).
+
+    Args:
+        levels: The number of values of each variable, in the order of the walk: ``{"z": 3}``.
+        one_hot: Whether the variables' values are one-hot vectors rather than integers.
+    """
+
+    def __init__(self, levels: Mapping[str, int], *, one_hot: bool = False) -> None:
+        self.levels = dict(levels)
+        super().__init__(math.prod(self.levels.values()))
+        self.one_hot = one_hot
+        grids = torch.meshgrid(*[torch.arange(n) for n in self.levels.values()], indexing="ij")
+        self.grid = {name: grid.reshape(-1) for name, grid in zip(self.levels, grids, strict=True)}
+
+    def given(self, name: str) -> Tensor | None:
+        """The variable's column of the grid of joint values, (K, 1)."""
+        if name not in self.grid:
+            raise ValueError(f"levels: expected every latent variable, got none for {name!r}; add its number of values")
+        column = self.grid[name].unsqueeze(1)
+        if self.one_hot:
+            return torch.nn.functional.one_hot(column, self.levels[name]).to(torch.get_default_dtype())
+        return column
+
+    def take(self, distribution: Distribution, sample_shape: Sequence[int]) -> Taken:
+        """Never asked: every value is enumerated."""
+        raise NotImplementedError
+
+    def finish(self, trace: Trace) -> Trace:
+        """The trace with the exact posterior as q and as the particles' weights."""
+        for name, levels in self.levels.items():
+            known = _levels(trace[name].p)
+            if known is not None and known != levels:
+                raise ValueError(f"levels: expected {known} for {name!r}, as its distribution has, got {levels}")
+        log_joint = trace.log_joint.log_softmax(0)
+        grid = log_joint.reshape(*self.levels.values(), -1)
+        names = list(self.levels)
+        log_q: dict[str, Tensor] = {}
+        above: Tensor | int = 0
+        for depth, name in enumerate(names, start=1):
+            below = tuple(range(depth, len(names)))
+            marginal = _log_sum(grid, below) if below else grid
+            conditional = torch.where(marginal > -torch.inf, marginal - above, -torch.inf)  # -inf - -inf is no number
+            log_q[name] = conditional.expand_as(grid).reshape(trace.shape)
+            above = marginal
+        return Trace(trace.with_log_q(log_q).terms, trace.shape, log_weight=log_joint, auxiliary=trace.auxiliary)
