@@ -164,6 +164,18 @@ DENSITIES: dict[str, Density] = {
     "Mixture": Density(
         lambda p, *b: d.Mixture(p.real(3), d.Normal(p.real(3, 2), p.positive(3, 2))), plane, ("mean", "variance"), True
     ),
+    "Mixture of each": Density(
+        lambda p, *b: d.Mixture(p.real(*b, 3), d.Normal(p.real(*b, 3, 2), p.positive(*b, 3, 2))),
+        plane,
+        ("mean", "variance"),
+    ),
+    "Mixture of each, full": Density(
+        lambda p, *b: d.Mixture(
+            p.real(*b, 3), d.MultivariateNormal(p.real(*b, 3, 2).clamp(-10, 10), p.lower(*b, 3, 2).clamp(-10, 10))
+        ),
+        plane,
+        ("mean", "variance"),
+    ),
     "Mixture of full": Density(
         lambda p, *b: d.Mixture(p.real(3), d.MultivariateNormal(p.real(3, 2), p.lower(3, 2))),
         plane,

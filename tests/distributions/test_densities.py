@@ -120,7 +120,14 @@ MOVING = {"Pareto", "Reciprocal", "Uniform"}
 """Densities that jump at an end which is a parameter: an expectation's gradient is none of the density alone."""
 SMOOTH = [name for name in DENSITIES if isinstance(instance(name)[0], Univariate) and name not in MOVING]
 SMOOTH += ["Elliptical", "Elliptical of power", "Elliptical of t"]
-SMOOTH += ["Mixture", "Mixture of full", "MultivariateNormal", "RelaxedOneHot"]
+SMOOTH += [
+    "Mixture",
+    "Mixture of each",
+    "Mixture of each, full",
+    "Mixture of full",
+    "MultivariateNormal",
+    "RelaxedOneHot",
+]
 
 
 def test_every_reparametrised_density_is_checked():

@@ -25,38 +25,46 @@ from unveil.distributions.noise import Generator, uniform
 from unveil.distributions.normal import LOG_2PI, MultivariateNormal, Normal
 from unveil.distributions.special import normal_cdf
 
+SMALLEST_LOG = -600.0
+"""The logarithm of the smallest density that a draw's gradient is divided by, in double precision."""
+
 
 class Mixture(Distribution):
-    """A mixture of K components that is shared by the whole batch.
+    """A mixture of K components, one for the whole batch or one for each of its elements.
 
     Args:
-        log_weights: Unnormalised log pi_k, (K,).
-        components: A distribution of batch shape (K,).
+        log_weights: Unnormalised log pi_k, (\\*batch, K).
+        components: A distribution of batch shape (\\*batch, K).
     """
 
     def __init__(self, log_weights: Tensor, components: TorchDistribution) -> None:
-        if tuple(components.batch_shape) != tuple(log_weights.shape) or log_weights.dim() != 1:
+        if tuple(components.batch_shape) != tuple(log_weights.shape) or not log_weights.dim():
             raise ValueError(
                 f"components: expected batch shape {tuple(log_weights.shape)}, one component per weight, got "
                 f"{tuple(components.batch_shape)}"
             )
-        self.log_weights = log_weights.log_softmax(0)
+        self.log_weights = log_weights.log_softmax(-1)
         self.components = components
-        super().__init__(Size(), components.event_shape)
+        super().__init__(log_weights.shape[:-1], components.event_shape)
 
     @property
     def mean(self) -> Tensor:
         """sum_k pi_k mu_k."""
-        return torch.tensordot(self.log_weights.exp(), self.components.mean, dims=1)
+        return self._average(self.components.mean)
 
     @property
     def variance(self) -> Tensor:
         """sum_k pi_k (sigma_k^2 + mu_k^2) - mean^2."""
         second = self.components.variance + self.components.mean.square()
-        return torch.tensordot(self.log_weights.exp(), second, dims=1) - self.mean.square()
+        return self._average(second) - self.mean.square()
+
+    def _average(self, values: Tensor) -> Tensor:
+        """sum_k pi_k v_k of (\\*batch, K, \\*event)."""
+        weights = self.log_weights.exp().reshape(*self.log_weights.shape, *(1,) * len(self.event_shape))
+        return (weights * values).sum(len(self.batch_shape))
 
     def log_responsibilities(self, value: Tensor) -> Tensor:
-        """log p(k | value), (\\*sample, K)."""
+        """log p(k | value), (\\*sample, \\*batch, K)."""
         return self._log_joint(value).log_softmax(-1)
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -64,7 +72,12 @@ class Mixture(Distribution):
         return self._log_joint(value).logsumexp(-1)
 
     def _log_joint(self, value: Tensor) -> Tensor:
-        return self.log_weights + pairwise_log_prob(self.components, value)
+        if not self.batch_shape:
+            return self.log_weights + pairwise_log_prob(self.components, value)
+        if type(self.components) not in _WHITENED:
+            return self.log_weights + _by_broadcasting(self.components, value)
+        log_p = self._log_entries(value.flatten(value.dim() - len(self.event_shape)).double())[0].sum(-1)
+        return self.log_weights + log_p.to(value.dtype)
 
     @property
     def has_rsample(self) -> bool:
@@ -72,22 +85,27 @@ class Mixture(Distribution):
         return type(self.components) in _WHITENED
 
     def _draw(self, shape: Size, generator: Generator) -> Tensor:
-        sample_shape = shape[: len(shape) - len(self.event_shape)]
+        lead = shape[: len(shape) - len(self.event_shape)]
         with torch.no_grad():
-            k = inverse_cdf(self.log_weights.exp(), uniform(sample_shape, self.log_weights, generator))
+            k = inverse_cdf(self.log_weights.exp(), uniform(lead, self.log_weights, generator))
             x = draw(select(self.components, k), (), generator)
         return self._pathwise(x) if torch.is_grad_enabled() and self.has_rsample else x
 
     def _pathwise(self, x: Tensor) -> Tensor:
         """The draws as they are, with the gradients of the root of T(x) = u."""
         at = x.flatten(x.dim() - len(self.event_shape)).double().requires_grad_()
-        e, log_scales = _WHITENED[type(self.components)](self.components, at.unsqueeze(-2))
-        log_p = -0.5 * (e.square() + LOG_2PI) - log_scales  # of each entry given those before it, (..., K, D)
+        log_p, e = self._log_entries(at)
         before = self.log_weights.double().unsqueeze(-1) + log_p.cumsum(-1) - log_p
         log_w = before.log_softmax(-2)
         reached = (log_w.exp() * normal_cdf(e)).sum(-2)
-        slopes = (log_w + log_p).logsumexp(-2).exp()
+        # a draw that was rounded to where the density underflows has no gradient rather than 0 / 0
+        slopes = (log_w + log_p).logsumexp(-2).clamp_min(SMALLEST_LOG).exp()
         return differentiable_root(at, reached, reached.detach(), slopes).to(x.dtype).reshape(x.shape)
+
+    def _log_entries(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """log p_k(x_i | x_<i) of each entry given those before it, (..., K, D), of x, (..., D) in double; and e."""
+        e, log_scales = _WHITENED[type(self.components)](self.components, x.unsqueeze(-2))
+        return -0.5 * (e.square() + LOG_2PI) - log_scales, e
 
 
 def _by_broadcasting(components: TorchDistribution, value: Tensor) -> Tensor:
@@ -121,7 +139,8 @@ def _of_multivariate_normals(components: MultivariateNormal, value: Tensor) -> T
 
 def _whitened_by_scales(components: Normal, x: Tensor) -> tuple[Tensor, Tensor]:
     """e_k, (..., K, D), and the logarithms of its scales."""
-    loc, scale = (each.flatten(1).double() for each in (components.loc, components.scale))
+    axis = len(components.batch_shape)
+    loc, scale = (each.flatten(axis).double() for each in (components.loc, components.scale))
     return (x - loc) / scale, scale.log()
 
 
@@ -160,11 +179,11 @@ def select(components: TorchDistribution, k: Tensor) -> TorchDistribution:
     """The distribution that has component k[...] at each place.
 
     Args:
-        components: A distribution of batch shape (K,).
-        k: Component numbers, (\\*batch,).
+        components: A distribution of batch shape (\\*batch, K).
+        k: Component numbers, (\\*sample, \\*batch).
 
     Returns:
-        A distribution of batch shape (\\*batch,).
+        A distribution of batch shape (\\*sample, \\*batch).
 
     Raises:
         TypeError: If components of this type can't be selected; register a method for it.
@@ -177,9 +196,21 @@ def select(components: TorchDistribution, k: Tensor) -> TorchDistribution:
 
 @select.register
 def _(components: Normal, k: Tensor) -> Normal:
-    return Normal(components.loc[k], components.scale[k], len(components.event_shape))
+    loc, scale = (_picked(each, k, len(components.batch_shape)) for each in (components.loc, components.scale))
+    return Normal(loc, scale, len(components.event_shape))
 
 
 @select.register
 def _(components: MultivariateNormal, k: Tensor) -> MultivariateNormal:
-    return MultivariateNormal(components.loc[k], components.scale_tril[k])
+    axes = len(components.batch_shape)
+    return MultivariateNormal(_picked(components.loc, k, axes), _picked(components.scale_tril, k, axes))
+
+
+def _picked(parameter: Tensor, k: Tensor, axes: int) -> Tensor:
+    """The k-th of the last of so many axes, (\\*sample, \\*batch, ...) from (\\*batch, K, ...)."""
+    if axes == 1:
+        return parameter[k]
+    rest = parameter.shape[axes:]
+    every = parameter.expand(*k.shape, *parameter.shape[axes - 1 :])
+    index = k.reshape(*k.shape, 1, *(1,) * len(rest)).expand(*k.shape, 1, *rest)
+    return every.gather(k.dim(), index).squeeze(k.dim())
