@@ -121,6 +121,26 @@ def test_a_linear_autoregressive_flow_recovers_a_gaussian_exactly():
     torch.testing.assert_close(flow().log_prob(x).mean(), -best.entropy(), rtol=1e-9, atol=1e-9)
 
 
+def test_an_affine_flow_recovers_a_gaussian_exactly():
+    """The same of y = P L U (e^s x + t), with nothing held fixed."""
+    torch.manual_seed(0)
+    x = noise(500, 3) @ noise(3, 3, seed=1).T + 3.0
+    centred = x - x.mean(0)
+    best = MultivariateNormal(x.mean(0), torch.linalg.cholesky(centred.T @ centred / len(x)))
+    flow = Flow(flows.Chain([flows.ActNorm((3,)), flows.Linear((3,))])).double()
+    flow.start_from(x)
+    optimizer = torch.optim.LBFGS(flow.parameters(), max_iter=2000, tolerance_grad=1e-12, tolerance_change=1e-16)
+
+    def loss() -> torch.Tensor:
+        optimizer.zero_grad()
+        value = -flow().log_prob(x).mean()
+        value.backward()
+        return value
+
+    optimizer.step(loss)
+    torch.testing.assert_close(flow().log_prob(x), best.log_prob(x), rtol=1e-6, atol=1e-6)
+
+
 @pytest.mark.parametrize("name", [name for name in PLANE if name != "IAF"])
 def test_a_density_compiles_without_a_break(name):
     flow = wild(name).float()
