@@ -133,7 +133,7 @@ class JudgingOptions:
 
     Args:
         evaluate: Judge by the test rows (the validation rows where there are none), and draw the plots.
-        particles: Importance samples per row; 1,000 by default, down to 100 for more than 1,000 rows; 20 for a flow of
+        particles: Importance samples per row; 1,000 by default, down to 100 for more than 1,000 rows; 5 for a flow of
             whole numbers.
         limit: Rows that are evaluated, a fixed random choice; all by default. q(z) is over all rows all the same.
         naive: Estimate the log-likelihood by naive Monte Carlo from the prior, too: it shows why it fails, and takes as
@@ -171,7 +171,7 @@ class EvaluateOptions(DataOptions):
         run: The folder of a run, or a .safetensors file.
         data: What to judge by; what the run was fitted to by default.
         split: The rows: test by default, validation where there are none; or train.
-        particles: Importance samples per row; 1,000 by default, down to 100 for more than 1,000 rows; 20 for a flow of
+        particles: Importance samples per row; 1,000 by default, down to 100 for more than 1,000 rows; 5 for a flow of
             whole numbers.
         limit: Rows that are evaluated, a fixed random choice; all by default. q(z) is over all rows all the same.
         naive: Estimate the log-likelihood by naive Monte Carlo from the prior, too.

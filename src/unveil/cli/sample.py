@@ -115,7 +115,7 @@ def contexts(text: str | None, variable: Variable | None, names: Sequence[str] =
     count, classes = variable.features, variable.levels == 2
     if text is None and classes:
         return torch.eye(count)
-    called = list(names) if classes and len(names) == count else [str(number) for number in range(count)]
+    called = called_classes(names if classes else (), count)
     some = (
         f"({', '.join(called[:10])}{', ...' * (count > 10)})"
         if names and not names[0].isdecimal()
@@ -136,14 +136,18 @@ def contexts(text: str | None, variable: Variable | None, names: Sequence[str] =
     return torch.tensor([numbers])
 
 
+def called_classes(names: Sequence[str], count: int) -> list[str]:
+    """The classes' names, or their numbers where they have none."""
+    return list(names) if len(names) == count else [str(number) for number in range(count)]
+
+
 def told(options: SampleOptions, context: Tensor | None, names: Sequence[str]) -> str:
     """Under which context and temperature samples were drawn, in words."""
     words = [] if options.temperature is None else [f"temperature {options.temperature:g}"]
     if options.context is not None:
         words.append(f"context {options.context}")
     elif context is not None:
-        called = list(names) if len(names) == len(context) else [str(number) for number in range(len(context))]
-        words.append(f"a column for each class: {', '.join(called)}")
+        words.append(f"a column for each class: {', '.join(called_classes(names, len(context)))}")
     return "; ".join(words)
 
 

@@ -26,6 +26,7 @@ from unveil.distributions.positive import (
     Rayleigh,
     Weibull,
 )
+from unveil.distributions.precision import full_precision
 from unveil.distributions.real import Cauchy, Gumbel, Laplace, StudentT
 from unveil.distributions.tempering import tempered
 from unveil.distributions.transformed import Transformed
@@ -82,6 +83,7 @@ __all__ = [
     "closed_form_kl",
     "differentiable_root",
     "draw",
+    "full_precision",
     "kl_per_dim",
     "pairwise_log_prob",
     "select",

@@ -13,6 +13,7 @@ from torch import Size, Tensor
 from unveil.distributions.base import Distribution, sum_rightmost
 from unveil.distributions.discrete import Categorical
 from unveil.distributions.noise import Generator
+from unveil.distributions.precision import full_precision
 
 
 class Coded(Distribution):
@@ -93,6 +94,6 @@ def squared_distance(a: Tensor, b: Tensor) -> Tensor:
     """
     centre = b.mean(0)
     a, b = a - centre, b - centre
-    with torch.autocast(a.device.type, enabled=False):
+    with full_precision(a):
         product = a @ b.to(a.dtype).mT
     return a.square().sum(-1, keepdim=True) + b.square().sum(-1) - 2 * product

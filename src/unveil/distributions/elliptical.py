@@ -13,8 +13,8 @@ from collections.abc import Callable
 import torch
 from torch import Size, Tensor
 
-from unveil.distributions.base import Distribution
 from unveil.distributions.noise import Generator, log_gamma_noise, normal
+from unveil.distributions.normal import LOG_2PI, Triangle
 
 
 class Radius(ABC):
@@ -50,7 +50,7 @@ class NormalRadius(Radius):
 
     def log_generator(self, s: Tensor) -> Tensor:
         """-s / 2 - d/2 log(2 pi)."""
-        return -0.5 * (s + self.dim * math.log(2 * math.pi))
+        return -0.5 * (s + self.dim * LOG_2PI)
 
     def draw(self, shape: Size, like: Tensor, generator: Generator) -> Tensor:
         """sqrt(2 G(d / 2))."""
@@ -64,7 +64,7 @@ class NormalRadius(Radius):
 
     def entropy(self) -> Tensor:
         """d/2 log(2 pi e)."""
-        return torch.tensor(0.5 * self.dim * (1 + math.log(2 * math.pi)))
+        return torch.tensor(0.5 * self.dim * (1 + LOG_2PI))
 
 
 class StudentRadius(Radius):
@@ -148,7 +148,7 @@ RadiusFactory = Callable[[int], Radius]
 """Makes the law of R from d: a class, or functools.partial of one."""
 
 
-class Elliptical(Distribution):
+class Elliptical(Triangle):
     """x = m + R A u.
 
     Args:
@@ -163,24 +163,9 @@ class Elliptical(Distribution):
         torch.Size([5])
     """
 
-    has_rsample = True
-
     def __init__(self, loc: Tensor, scale_tril: Tensor, radius: RadiusFactory = NormalRadius) -> None:
-        batch_shape = torch.broadcast_shapes(loc.shape[:-1], scale_tril.shape[:-2])
-        self.loc = loc.expand(*batch_shape, -1)
-        self.scale_tril = scale_tril.expand(*batch_shape, -1, -1)
+        super().__init__(loc, scale_tril)
         self.radius = radius(loc.shape[-1])
-        super().__init__(batch_shape, loc.shape[-1:])
-
-    @property
-    def mean(self) -> Tensor:
-        """m, where there is a mean."""
-        return self.loc
-
-    @property
-    def mode(self) -> Tensor:
-        """m."""
-        return self.loc
 
     @property
     def variance(self) -> Tensor:
@@ -188,16 +173,9 @@ class Elliptical(Distribution):
         spread = (self.radius.second_moment / self.radius.dim).to(self.loc)
         return spread.unsqueeze(-1) * self.scale_tril.square().sum(-1)
 
-    @property
-    def log_det(self) -> Tensor:
-        """log |det A|, (\\*batch,)."""
-        return self.scale_tril.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-
     def log_prob(self, value: Tensor) -> Tensor:
         """log g(|A^-1 (x - m)|^2) - log |det A|, in nats."""
-        delta = (value - self.loc).unsqueeze(-1)
-        whitened = torch.linalg.solve_triangular(self.scale_tril, delta, upper=False).squeeze(-1)
-        return self.radius.log_generator(whitened.square().sum(-1)) - self.log_det
+        return self.radius.log_generator(self.whitened(value).square().sum(-1)) - self.log_det
 
     def entropy(self) -> Tensor:
         """-E[log g(R^2)] + log |det A|, (\\*batch,) in nats."""

@@ -6,6 +6,7 @@ log N(x; mu, sigma^2) = -(x - mu)^2 / (2 sigma^2) - log sigma - 0.5 log(2 pi), s
 from __future__ import annotations
 
 import math
+from abc import ABC
 
 import torch
 from torch import Size, Tensor
@@ -70,12 +71,12 @@ class Normal(Univariate):
         return self.loc + self.scale * normal(shape, self.loc, generator)
 
 
-class MultivariateNormal(Distribution):
-    """A normal distribution with a full covariance, N(x; mu, L L').
+class Triangle(Distribution, ABC):
+    """A distribution of x = mu + L e about mu, L lower triangular.
 
     Args:
-        loc: Mean, (\\*batch, d).
-        scale_tril: Lower triangular Cholesky factor L of the covariance with a positive diagonal, (\\*batch, d, d).
+        loc: mu, (\\*batch, d).
+        scale_tril: L with a positive diagonal, (\\*batch, d, d).
     """
 
     has_rsample = True
@@ -88,13 +89,32 @@ class MultivariateNormal(Distribution):
 
     @property
     def mean(self) -> Tensor:
-        """The mean, (\\*batch, d)."""
+        """The mean, where there is one, (\\*batch, d)."""
         return self.loc
 
     @property
     def mode(self) -> Tensor:
-        """The mode, which is the mean."""
+        """The mode, (\\*batch, d)."""
         return self.loc
+
+    @property
+    def log_det(self) -> Tensor:
+        """log |L|, (\\*batch,)."""
+        return self.scale_tril.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+
+    def whitened(self, value: Tensor) -> Tensor:
+        """e = L^-1 (x - mu)."""
+        delta = (value - self.loc).unsqueeze(-1)
+        return torch.linalg.solve_triangular(self.scale_tril, delta, upper=False).squeeze(-1)
+
+
+class MultivariateNormal(Triangle):
+    """A normal distribution with a full covariance, N(x; mu, L L').
+
+    Args:
+        loc: Mean, (\\*batch, d).
+        scale_tril: Lower triangular Cholesky factor L of the covariance with a positive diagonal, (\\*batch, d, d).
+    """
 
     @property
     def variance(self) -> Tensor:
@@ -106,16 +126,9 @@ class MultivariateNormal(Distribution):
         """L L', (\\*batch, d, d)."""
         return self.scale_tril @ self.scale_tril.mT
 
-    @property
-    def log_det(self) -> Tensor:
-        """log |L|, (\\*batch,)."""
-        return self.scale_tril.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-
     def log_prob(self, value: Tensor) -> Tensor:
         """-0.5 |L^-1 (x - mu)|^2 - log |L| - d/2 log(2 pi)."""
-        delta = (value - self.loc).unsqueeze(-1)
-        whitened = torch.linalg.solve_triangular(self.scale_tril, delta, upper=False).squeeze(-1)
-        return -0.5 * (whitened.square().sum(-1) + self.loc.shape[-1] * LOG_2PI) - self.log_det
+        return -0.5 * (self.whitened(value).square().sum(-1) + self.loc.shape[-1] * LOG_2PI) - self.log_det
 
     def entropy(self) -> Tensor:
         """H = log |L| + d/2 log(2 pi e), in nats."""

@@ -9,10 +9,13 @@ from torch import Size, Tensor
 from torch import distributions as td
 
 from unveil.distributions.noise import Generator, log_gamma_noise, open_uniform
+from unveil.distributions.normal import LOG_2PI
 from unveil.distributions.quadrature import expectation
-from unveil.distributions.special import beta_cdf, gamma_cdf, normal_cdf
+from unveil.distributions.special import beta_cdf, gamma_cdf, log_beta, normal_cdf
 from unveil.distributions.univariate import Factors, Univariate, root
 
+EULER = 0.57721566490153286
+"""Euler's constant."""
 POSITIVE = (-745.0, 709.0)
 """The logarithms of the smallest and the largest number in double precision."""
 
@@ -161,7 +164,7 @@ class LogNormal(Factors):
     def _log_density(self, x: Tensor) -> Tensor:
         tiny = torch.finfo(x.dtype).tiny  # at 0 the density is 0, which the logarithm of the least number says too
         y = x.clamp_min(tiny).log()
-        return -0.5 * ((y - self.loc) / self.scale).square() - y - self.scale.log() - 0.5 * math.log(2 * math.pi)
+        return -0.5 * ((y - self.loc) / self.scale).square() - y - self.scale.log() - 0.5 * LOG_2PI
 
     def _cdf(self, x: Tensor) -> Tensor:
         return normal_cdf((x.log() - self.loc) / self.scale)
@@ -270,9 +273,8 @@ class FisherSnedecor(Factors):
     def entropy_per_dim(self) -> Tensor:
         """log(n / m) + log B(a, b) - (a - 1) (psi(a) - psi(b)) + (a + b) (psi(a + b) - psi(b)), a = m/2, b = n/2."""
         a, b = self.df1 / 2, self.df2 / 2
-        log_beta = torch.lgamma(a) + torch.lgamma(b) - torch.lgamma(a + b)
         at_a, at_b, at_both = map(torch.digamma, (a, b, a + b))
-        return (b / a).log() + log_beta - (a - 1) * (at_a - at_b) + (a + b) * (at_both - at_b)
+        return (b / a).log() + log_beta(a, b) - (a - 1) * (at_a - at_b) + (a + b) * (at_both - at_b)
 
     def _cdf(self, x: Tensor) -> Tensor:
         share = self.df1 * x / (self.df1 * x + self.df2)
@@ -284,7 +286,3 @@ class FisherSnedecor(Factors):
     def _draw(self, shape: Size, generator: Generator) -> Tensor:
         above, below = (log_gamma_noise(df / 2, shape, generator) for df in (self.df1, self.df2))
         return (above - below).exp() * self.df2 / self.df1
-
-
-EULER = 0.57721566490153286
-"""Euler's constant."""

@@ -46,15 +46,16 @@ def _gamma_density(a: Tensor, x: Tensor) -> Tensor:
 
 
 def _beta_density(a: Tensor, b: Tensor, x: Tensor) -> Tensor:
-    return (torch.special.xlogy(a - 1, x) + torch.special.xlog1py(b - 1, -x) - _log_beta(a, b)).exp()
+    return (torch.special.xlogy(a - 1, x) + torch.special.xlog1py(b - 1, -x) - log_beta(a, b)).exp()
 
 
 def _student_density(n: Tensor, t: Tensor) -> Tensor:
     half = torch.full_like(n, 0.5)
-    return (-0.5 * (n + 1) * (t.square() / n).log1p() - 0.5 * n.log() - _log_beta(half, n / 2)).exp()
+    return (-0.5 * (n + 1) * (t.square() / n).log1p() - 0.5 * n.log() - log_beta(half, n / 2)).exp()
 
 
-def _log_beta(a: Tensor, b: Tensor) -> Tensor:
+def log_beta(a: Tensor, b: Tensor) -> Tensor:
+    """log B(a, b)."""
     return torch.lgamma(a) + torch.lgamma(b) - torch.lgamma(a + b)
 
 
@@ -62,7 +63,7 @@ def _incomplete_beta(a: Tensor, b: Tensor, x: Tensor) -> Tensor:
     """By the continued fraction (Abramowitz & Stegun 26.5.8), on the side of the mode where it converges fast."""
     turned = x > (a + 1) / (a + b + 2)
     a, b, y = torch.where(turned, b, a), torch.where(turned, a, b), torch.where(turned, 1 - x, x)
-    front = torch.special.xlogy(a, y) + torch.special.xlog1py(b, -y) - _log_beta(a, b) - a.log()
+    front = torch.special.xlogy(a, y) + torch.special.xlog1py(b, -y) - log_beta(a, b) - a.log()
     value = front.exp() * _fraction(a, b, y)
     return torch.where(turned, 1 - value, value)
 

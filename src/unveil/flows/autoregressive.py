@@ -11,8 +11,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from unveil.distributions import differentiable_root
-from unveil.flows.base import Bijection, full_precision
+from unveil.distributions import differentiable_root, full_precision
+from unveil.flows.base import Bijection
 from unveil.flows.monotone import Affine, Monotone, within_reach
 from unveil.nets import MaskedMLP, Shape
 

@@ -92,11 +92,6 @@ class Bijection(Part, ABC):
         return context
 
 
-def full_precision(x: Tensor) -> torch.autocast:
-    """No products of lower precision, which belong to nets: a map's own arithmetic must be undone exactly."""
-    return torch.autocast(x.device.type, enabled=False)
-
-
 class Chain(Bijection):
     """One map after the other.
 

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from unveil.flows.base import Bijection, full_precision
+from unveil.distributions import full_precision
+from unveil.flows.base import Bijection
 from unveil.nets import Shape
 
 

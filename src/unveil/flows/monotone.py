@@ -24,6 +24,11 @@ def within_reach(x: Tensor) -> Tensor:
     return F.hardtanh(x, -REACH, REACH)  # a clamp whose gradient is one operation instead of four
 
 
+def bounded(a: Tensor, bound: float) -> Tensor:
+    """b tanh(a / b), between -b and b and about a where that is small."""
+    return bound * torch.tanh(a / bound)
+
+
 class Monotone(Part, ABC):
     """y = f(x; theta), increasing in x."""
 
@@ -82,7 +87,7 @@ class Affine(Monotone):
 
     def _shift_and_log_slope(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         t, a = theta
-        return t, self.bound * torch.tanh(a / self.bound)
+        return t, bounded(a, self.bound)
 
 
 def implicitly(monotone: Monotone, x: Tensor, y: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:

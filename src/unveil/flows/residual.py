@@ -16,7 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from unveil.flows.base import Bijection, full_precision
+from unveil.distributions import full_precision
+from unveil.flows.base import Bijection
 from unveil.flows.monotone import Monotone, implicitly
 from unveil.nets import Shape
 

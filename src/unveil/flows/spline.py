@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from unveil.flows.monotone import Monotone, implicitly
+from unveil.flows.monotone import Monotone, bounded, implicitly
 
 
 class _Knots(NamedTuple):
@@ -28,7 +28,7 @@ class _Knots(NamedTuple):
 class Spline(Monotone):
     """A rational-quadratic spline on [-B, B], the identity outside.
 
-    The slopes at the knots lie in [1/r, r], the mean slope of a bin too, and so all others in [2 / r^3, 2 r^3].
+    The slopes at the knots lie in [1/r, r], the mean slopes of the bins in [1/r^2, r^2].
 
     Args:
         bins: The number K of bins.
@@ -69,19 +69,15 @@ class Spline(Monotone):
 
     def _knots(self, theta: Tensor) -> _Knots:
         widths, heights, slopes = theta.split([self.bins, self.bins, self.bins - 1])
-        inner = self._within(slopes, self._largest_log).exp()
+        inner = bounded(slopes, self._largest_log).exp()
         ends = torch.ones_like(theta[:1])  # the slope of the identity outside
         return _Knots(self._positions(widths), self._positions(heights), torch.cat([ends, inner, ends]))
 
     def _positions(self, shares: Tensor) -> Tensor:
-        shares = self._within(shares, self._largest_log / 2).softmax(0)
+        shares = bounded(shares, self._largest_log / 2).softmax(0)
         inner = self.bound * (2 * shares[:-1].cumsum(0) - 1)
         ends = torch.full_like(shares[:1], self.bound)
         return torch.cat([-ends, inner, ends])
-
-    @staticmethod
-    def _within(a: Tensor, bound: float) -> Tensor:
-        return bound * torch.tanh(a / bound)
 
 
 def _bin(knots: _Knots, positions: Tensor, value: Tensor) -> _Knots:

@@ -236,7 +236,7 @@ class Model(Configurable, nn.Module, ABC):
         if [part for part in self.own_parts() if part.begin_initialization()]:
             with self.at_rest():
                 chosen = torch.randperm(len(batch), generator=generator, device=generator.device)[:PASSING]
-                passing = batch.rows(chosen.to(_device_of(batch))).to(self.device)
+                passing = batch.map(lambda tensor: tensor[chosen.to(tensor.device)]).to(self.device)
                 self.run(passing, FromPosterior(generator=generator), _scored)
 
     def _check_likeness(self, name: str, values: Tensor, variable: Variable | None, parts: list[Part]) -> None:
@@ -316,10 +316,6 @@ class Model(Configurable, nn.Module, ABC):
         if unknown := sorted(set(given.values) - set(known)):
             raise ValueError(f"z: no latent variable {', '.join(unknown)}; expected some of {', '.join(known)}")
         return trace
-
-
-def _device_of(batch: Batch) -> torch.device:
-    return next(iter(batch.tensors.values())).device
 
 
 def _scored(term: Term) -> None:
