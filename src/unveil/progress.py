@@ -1,4 +1,4 @@
-"""How far an evaluation is: a bar where there is a terminal, a line now and then where there is none."""
+"""How far some work is: a bar where there is a terminal, a line now and then where there is none."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ QUIET = 10.0
 
 
 @contextmanager
-def progress(asked: bool | Show = True) -> Iterator[Show]:
-    """A function that shows how far an evaluation is: the one that is asked for, ours for True, silence for False."""
+def progress(asked: bool | Show = True, doing: str = "evaluating") -> Iterator[Show]:
+    """A function that shows how far some work is: the one that is asked for, ours for True, silence for False."""
     if not isinstance(asked, bool):
         yield asked
         return
@@ -23,22 +23,22 @@ def progress(asked: bool | Show = True) -> Iterator[Show]:
         yield lambda what, done, total: None
         return
     if not sys.stderr.isatty():
-        yield lines()
+        yield lines(doing)
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("evaluating")
+        task = bar.add_task(doing)
 
         def show(what: str, done: int, total: int) -> None:
-            bar.update(task, description=f"evaluating: {what}", completed=done, total=total)
+            bar.update(task, description=f"{doing}: {what}", completed=done, total=total)
 
         yield show
 
 
-def lines() -> Show:
+def lines(doing: str = "evaluating") -> Show:
     """Lines on standard error, for work that takes longer than that."""
     began: dict[str, tuple[float, int]] = {}
     shown = time.monotonic()
@@ -50,7 +50,7 @@ def lines() -> Show:
         if now - shown > QUIET and first < done < total:
             shown = now
             left = (now - start) * (total - done) / (done - first)
-            print(f"evaluating: {what}  {done:,} of {total:,}  {clock(left)} left", file=sys.stderr, flush=True)
+            print(f"{doing}: {what}  {done:,} of {total:,}  {clock(left)} left", file=sys.stderr, flush=True)
 
     return show
 

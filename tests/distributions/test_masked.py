@@ -7,7 +7,7 @@ import torch
 
 from tests.registry import DENSITIES, Leaves
 from tests.supports import levels
-from unveil.distributions import Bernoulli, Binomial, Categorical, DiscretizedLogistic, Distribution, Masked, Normal
+from unveil.distributions import Bernoulli, Binomial, Categorical, DiscretizedLogistic, Distribution, Normal, masked
 
 SHAPE = (2, 3)
 DISCRETE = {
@@ -24,7 +24,7 @@ def test_a_missing_entry_is_summed_out(name):
     make, count = DISCRETE[name]
     base = make(Leaves())
     value = torch.ones(SHAPE)
-    found = Masked(base, MASK).log_prob(value)
+    found = masked(base, MASK).log_prob(value)
     for row in range(2):
         missing = ~MASK[row]
         filled = value.repeat(count ** int(missing.sum()), 1, 1)
@@ -38,8 +38,8 @@ def test_a_missing_entry_is_integrated_out():
     value = torch.zeros(2000, 3)
     value[:, 1] = torch.linspace(-40, 40, 2000)
     integral = base.log_prob(value).logsumexp(0) + torch.tensor(80 / 1999).log()
-    masked = Masked(base, torch.tensor([True, False, True]))
-    torch.testing.assert_close(masked.log_prob(torch.zeros(3)), integral)
+    marginal = masked(base, torch.tensor([True, False, True]))
+    torch.testing.assert_close(marginal.log_prob(torch.zeros(3)), integral)
 
 
 @pytest.mark.parametrize("name", DISCRETE)
@@ -49,7 +49,7 @@ def test_what_stands_in_a_missing_entry_changes_neither_value_nor_gradient(name,
     results = []
     for filling in (0.0, hole):
         base = make(leaves := Leaves())
-        log_prob = Masked(base, MASK).log_prob(torch.ones(SHAPE).where(MASK, filling))
+        log_prob = masked(base, MASK).log_prob(torch.ones(SHAPE).where(MASK, filling))
         results.append((log_prob.detach(), *torch.autograd.grad(log_prob.sum(), leaves.tensors)))
     torch.testing.assert_close(*results)
     assert all(tensor.isfinite().all() for tensor in results[0])
@@ -58,12 +58,12 @@ def test_what_stands_in_a_missing_entry_changes_neither_value_nor_gradient(name,
 def test_with_all_entries_observed_nothing_changes_and_with_none_the_log_probability_is_zero():
     base = DENSITIES["Normal"].make(Leaves(), 4)
     value = torch.randn(4, 2)
-    torch.testing.assert_close(Masked(base, torch.ones(2, dtype=torch.bool)).log_prob(value), base.log_prob(value))
-    assert torch.equal(Masked(base, torch.zeros(4, 2, dtype=torch.bool)).log_prob(value), torch.zeros(4))
+    torch.testing.assert_close(masked(base, torch.ones(2, dtype=torch.bool)).log_prob(value), base.log_prob(value))
+    assert torch.equal(masked(base, torch.zeros(4, 2, dtype=torch.bool)).log_prob(value), torch.zeros(4))
 
 
 @pytest.mark.parametrize("name", ["MultivariateNormal", "Mixture", "OneHotCategorical"])
 def test_a_density_that_does_not_factorise_is_refused(name):
     base: Distribution = DENSITIES[name].make(Leaves())
     with pytest.raises(TypeError, match="mask: expected a likelihood that factorises"):
-        Masked(base, torch.tensor([True, False]))
+        masked(base, torch.tensor([True, False]))

@@ -8,7 +8,7 @@ import pytest
 SOURCE = Path(__file__).parents[2] / "src" / "unveil"
 BASE = {"variables", "config", "parts"}
 PARTS = BASE | {"distributions", "nets"}
-MODELS = PARTS | {"flows", "priors", "likelihoods", "posteriors", "models"}
+MODELS = PARTS | {"flows", "priors", "likelihoods", "posteriors", "components", "models"}
 ALLOWED = {
     "files": set(),
     "hints": set(),
@@ -22,11 +22,13 @@ ALLOWED = {
     "priors": PARTS,
     "likelihoods": PARTS,
     "posteriors": PARTS,
+    "components": PARTS,
     "models": MODELS | {"files"},
     "objectives": MODELS,
     "gradients": MODELS | {"objectives"},
     "evaluation": MODELS | {"progress"},
     "data": {"variables", "hints"},
+    "inference": MODELS | {"evaluation", "data", "progress"},
     "training": MODELS | {"objectives", "gradients", "data", "files", "progress"},
     "plots": MODELS | {"evaluation", "data", "training", "files"},
     "cli": MODELS | {"objectives", "gradients", "evaluation", "data", "training", "plots", "files", "hints"},

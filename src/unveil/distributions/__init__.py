@@ -9,7 +9,8 @@ from unveil.distributions.elliptical import Elliptical, NormalRadius, PowerRadiu
 from unveil.distributions.implicit import differentiable_root
 from unveil.distributions.kl import closed_form_kl, kl_per_dim
 from unveil.distributions.logistic import DiscretizedLogistic, Logistic
-from unveil.distributions.masked import Masked
+from unveil.distributions.markov import MarkovChain
+from unveil.distributions.masked import Masked, masked
 from unveil.distributions.mixture import Mixture, pairwise_log_prob, select
 from unveil.distributions.noise import Generator, RowGenerators
 from unveil.distributions.normal import MultivariateNormal, Normal
@@ -28,6 +29,7 @@ from unveil.distributions.positive import (
 )
 from unveil.distributions.precision import full_precision
 from unveil.distributions.real import Cauchy, Gumbel, Laplace, StudentT
+from unveil.distributions.steps import Steps
 from unveil.distributions.tempering import tempered
 from unveil.distributions.transformed import Transformed
 from unveil.distributions.univariate import Factors, Univariate
@@ -57,6 +59,7 @@ __all__ = [
     "Laplace",
     "LogNormal",
     "Logistic",
+    "MarkovChain",
     "Masked",
     "Mixture",
     "MultivariateNormal",
@@ -73,6 +76,7 @@ __all__ = [
     "Reciprocal",
     "RelaxedOneHot",
     "RowGenerators",
+    "Steps",
     "StudentRadius",
     "StudentT",
     "Transformed",
@@ -85,6 +89,7 @@ __all__ = [
     "draw",
     "full_precision",
     "kl_per_dim",
+    "masked",
     "pairwise_log_prob",
     "select",
     "sum_rightmost",

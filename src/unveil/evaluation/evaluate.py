@@ -28,8 +28,11 @@ from unveil.variables import Batch, Observed
 FEW = 10
 """An effective sample size below this says that the weights have not been sampled."""
 
-DRAWS, FEWEST, MOST, OF_NOISE = 1_000_000, 100, 1000, 5
-"""Latent draws where nobody says how many: in all, for each example at least and at most, and of dequantizing noise."""
+DRAWS, FEWEST, MOST, OF_NOISE, OF_EXACT = 1_000_000, 100, 1000, 5, 10
+"""Latent draws where nobody says how many: in all, for each example at least and at most, of dequantizing noise, and of
+an exact posterior."""
+EQUAL = 1e-6
+"""Importance weights of an exact posterior differ by no more than this share of log p(x)."""
 
 LogP = Callable[[Batch], Tensor | PerExample]
 """log p(x) of a batch, (B,) in nats: exact as a tensor, or an estimate that says what it is."""
@@ -94,9 +97,10 @@ def evaluate(
         probe = _probe(model, examples, seed)
         check_scored([probe], examples.rows(torch.arange(1)))
         entries = entries_of_a_draw(probe, examples.features)
-        particles = _particles_for(len(index), probe) if particles is None else particles
+        particles = _particles_for(model, len(index), probe) if particles is None else particles
         streaming = Streaming(index, particles, entries, seed, chunk, show)
         sampled = from_posterior(model, examples, streaming, uses_of(probe))
+        sampled = _without_gap(sampled) if model.exact_posterior else sampled
         prior = _from_prior(model, examples, streaming, probe) if naive else NOT_ASKED_FOR
         parts = surgery(model, examples, streaming, sampled.nature, probe, pairs) if split_rate else NOT_ASKED_FOR
         known = None if exact is None else _known(exact, examples, streaming)
@@ -107,11 +111,31 @@ def evaluate(
     return replace(record, notes=(*record.notes, *ignored))
 
 
-def _particles_for(rows: int, probe: Trace) -> int:
+def _particles_for(model: Model, rows: int, probe: Trace) -> int:
     """How many latent draws each of so many examples gets where nobody says."""
     if not probe.latents:
         return 1
+    if model.exact_posterior:
+        return OF_EXACT
     return OF_NOISE if any(term.dequantizes for term in probe) else min(MOST, max(FEWEST, DRAWS // rows))
+
+
+def _without_gap(sampled: Sampled) -> Sampled:
+    """What was sampled from an exact posterior: every weight is p(x), and the ELBO log p(x).
+
+    Raises:
+        FloatingPointError: If the weights of an example differ.
+    """
+    if isinstance(sampled.log_likelihood, str):
+        return sampled
+    value, deviation = sampled.log_likelihood.value, sampled.log_likelihood.variance.nan_to_num().sqrt()
+    if (deviation > EQUAL * (1 + value.abs())).any():
+        raise FloatingPointError(
+            "posterior: expected an exact one, as the model says, got importance weights that differ by "
+            f"{deviation.max().item():.2g} nats: q is not p(z | x), or floating point numbers are too coarse for it"
+        )
+    exact = PerExample.exact(value)
+    return replace(sampled, elbo=exact, log_likelihood=exact)
 
 
 def _require_probability(elbo: Estimate) -> None:
@@ -142,6 +166,8 @@ def _from_prior(model: Model, examples: Examples, streaming: Streaming, probe: T
         return "what the prior draws is data itself, and never rounds to the very x"
     if not probe.latents:
         return NO_LATENT
+    if model.exact_posterior:
+        return "log p(x) is known exactly"
     try:
         sampled = from_prior(model, examples, streaming)
     except FlatDensityError as reason:

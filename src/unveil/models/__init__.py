@@ -1,9 +1,19 @@
 """Models: one walk each, under interchangeable sources; and the named systems."""
 
+from unveil.models.em import EMModel
 from unveil.models.enumeration import Enumerate
 from unveil.models.exact import FlowModel
+from unveil.models.factors import FactorAnalysis, ProbabilisticPCA
 from unveil.models.flat import CVAE, GSNN, VAE
 from unveil.models.flows import IAF, MAF, NICE, NSF, Glow, RealNVP
+from unveil.models.hmm import CategoricalHMM, GaussianHMM, HiddenMarkov
+from unveil.models.mixtures import (
+    BernoulliMixture,
+    CategoricalMixture,
+    GaussianMixture,
+    MixtureModel,
+    MixtureOfFactorAnalysers,
+)
 from unveil.models.model import Model
 from unveil.models.saving import load, save
 from unveil.models.sources import (
@@ -28,16 +38,27 @@ __all__ = [
     "NICE",
     "NSF",
     "VAE",
+    "BernoulliMixture",
+    "CategoricalHMM",
+    "CategoricalMixture",
     "Conditioned",
+    "EMModel",
     "Enumerate",
+    "FactorAnalysis",
     "FlowModel",
     "FromPosterior",
     "FromPrior",
+    "GaussianHMM",
+    "GaussianMixture",
     "Given",
     "Glow",
+    "HiddenMarkov",
+    "MixtureModel",
+    "MixtureOfFactorAnalysers",
     "Mode",
     "Model",
     "PerVariable",
+    "ProbabilisticPCA",
     "RealNVP",
     "Relaxed",
     "Source",

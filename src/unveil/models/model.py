@@ -40,6 +40,8 @@ class Model(Configurable, nn.Module, ABC):
     before the first step."""
     context: Variable | None = None
     """What the model is conditioned on, if anything."""
+    exact_posterior: bool = False
+    """Whether q(z | x) is p(z | x) itself: every importance weight is p(x) then, and the ELBO log p(x)."""
     latents: tuple[str, ...] = ("z",)
     """The names of the latent variables that ``decode`` and ``log_joint`` take; () where there are none."""
 

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from unveil.distributions import Coded, Masked
+from unveil.distributions import Coded, masked
 from unveil.distributions.noise import integers
 from unveil.models.sources import Source, Taken
 from unveil.models.term import Bound, Term
@@ -207,7 +207,7 @@ class Visit:
         """Score data."""
         p = variable.p() if variable.p is not None and "p" in self.source.scores else None
         if p is not None and variable.mask is not None and not isinstance(p, Conditioned):
-            p = Masked(p, variable.mask)
+            p = masked(p, variable.mask)
         if isinstance(p, Conditioned):
             return self._splice(variable, p, value)
         return self._record(variable, Taken(value), p, None)

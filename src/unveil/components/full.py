@@ -1,0 +1,170 @@
+"""Gaussian components with correlations: a covariance for each, or one that all share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from unveil import distributions
+from unveil.components.base import Columns, Statistics
+from unveil.components.gaussian import FLOOR, Gaussian
+from unveil.components.missing import Observed
+from unveil.distributions.normal import LOG_2PI
+from unveil.variables import Variable
+
+
+class _Correlated(Gaussian, ABC):
+    """N(x; mu_k, L L'), in the data's units, with L = log_triangle but for its diagonal, exp of that.
+
+    Args:
+        x: What is observed.
+        components: K.
+        floor: The smallest eigenvalue of a covariance, in the data's units.
+        triangles: The number of covariances.
+    """
+
+    def __init__(self, x: Variable, components: int, floor: float, triangles: int) -> None:
+        super().__init__(x, components, floor)
+        self.log_triangle = nn.Parameter(torch.zeros(triangles, x.features, x.features))
+
+    @abstractmethod
+    def _pooled(self, scatter: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+        """sum r (u - mu)(u - mu)' and sum r of each covariance, from those of each component."""
+
+    @property
+    def triangle(self) -> Tensor:
+        """L, (..., K or 1, D, D)."""
+        return self.log_triangle.tril(-1) + torch.diag_embed(self._log_diagonal.exp())
+
+    @property
+    def _log_diagonal(self) -> Tensor:
+        return self.log_triangle.diagonal(dim1=-2, dim2=-1)
+
+    @property
+    def covariances(self) -> Tensor:
+        """Sigma_k, (..., K, D, D)."""
+        tril = self.units.deviation.unsqueeze(-1) * self.triangle.detach()
+        return (tril @ tril.mT).expand(*self.loc.shape, -1)
+
+    def forward(self, k: Tensor) -> distributions.MultivariateNormal:
+        """N(mu_k, Sigma_k) of vectors.
+
+        Raises:
+            ValueError: For other shapes of data.
+        """
+        if len(self.x.shape) != 1:
+            raise ValueError(f"x: expected vectors, got shape {self.x.shape}; flatten the data, or use Diagonal")
+        tril = (self.units.deviation.unsqueeze(-1) * self.triangle).expand(*self.loc.shape, -1)
+        return distributions.MultivariateNormal(self.units.location(self.loc[k]), tril[k])
+
+    def see(self, x: Tensor, mask: Tensor | None = None) -> Tensor | Columns:
+        """One, u, and u_i u_j for i >= j; the columns as they are where entries are missing."""
+        seen = self.units.columns(x, mask)
+        if mask is not None:
+            return seen
+        i, j = self._below
+        return torch.cat([seen.ones, seen.x, seen.x[i] * seen.x[j]])
+
+    def natural(self) -> tuple[Tensor, Tensor]:
+        """-0.5 (mu' P mu + log|2 pi Sigma|), and P mu, -0.5 P_ii, -P_ij, with P the inverse of Sigma."""
+        precision = torch.cholesky_inverse(self.triangle)
+        shift = (precision @ self.loc.unsqueeze(-1)).squeeze(-1)
+        constant = -0.5 * (shift * self.loc + LOG_2PI) - self._log_diagonal + self.units.log_det
+        i, j = self._below
+        products = torch.where(i == j, -0.5, -1.0) * precision[..., i, j]
+        return constant.sum(-1, keepdim=True), torch.cat([shift, products.expand(*self.loc.shape[:-1], -1)], -1)
+
+    def log_prob(self, seen: Tensor | Columns) -> Tensor:
+        """log N(x_b; mu_k, Sigma_k) of what is observed, (..., K, B)."""
+        if isinstance(seen, Tensor):
+            return super().log_prob(seen)
+        return Observed(self.loc, self.triangle, seen).log_prob() + self.units.log_det @ seen.ones
+
+    def statistics(self, seen: Tensor | Columns, r: Tensor) -> Statistics:
+        """sum_b r_kb T(x_b), expected where entries are missing, (..., K, F)."""
+        if isinstance(seen, Tensor):
+            return super().statistics(seen, r)
+        first, second = Observed(self.loc, self.triangle, seen).moments(r)
+        i, j = self._below
+        return {"moments": torch.cat([r.sum(-1, keepdim=True), first, second[..., i, j]], -1)}
+
+    def from_moments(self, total: Tensor) -> None:
+        """mu = sum r u / sum r, Sigma = sum r u u' / sum r - mu mu', with no eigenvalue below the floor."""
+        d = self.x.features
+        counts, first, products = total[..., :1], total[..., 1 : d + 1], total[..., d + 1 :]
+        self.loc.copy_(torch.where(counts > 0, first / counts, self.loc))
+        second = total.new_zeros(*first.shape, d)
+        i, j = self._below
+        second[..., i, j] = second[..., j, i] = products
+        mean = first / counts.clamp_min(torch.finfo(counts.dtype).tiny)
+        scatter, counts = self._pooled(second - first.unsqueeze(-1) * mean.unsqueeze(-2), counts.unsqueeze(-1))
+        found = raised_triangle(scatter / counts, self.floor)
+        found.diagonal(dim1=-2, dim2=-1).log_()
+        self.log_triangle.copy_(torch.where(counts > 0, found, self.log_triangle))
+
+    @property
+    def _below(self) -> tuple[Tensor, Tensor]:
+        """The rows and columns of a triangle."""
+        d = self.x.features
+        i, j = torch.tril_indices(d, d, device=self.loc.device)
+        return i, j
+
+    @property
+    def collapsed(self) -> Tensor:
+        """Where some eigenvalue is at its floor."""
+        smallest = torch.linalg.svdvals(self.triangle)[..., -1].square()
+        return (smallest <= self.floor * (1 + 1e-6)).expand(self.loc.shape[:-1])
+
+    def width(self, starts: int, *, missing: bool) -> int:
+        """T(x); where entries are missing, a D x D matrix for each component and start."""
+        d = self.x.features
+        return starts * self.components * (d * d + 3 * d) if missing else 1 + d + d * (d + 1) // 2
+
+
+class Full(_Correlated):
+    """p(x | k) = N(x; mu_k, Sigma_k).
+
+    Args:
+        x: What is observed.
+        components: K.
+        floor: The smallest variance in any direction, in units of the data's.
+    """
+
+    def __init__(self, x: Variable, components: int, floor: float = FLOOR) -> None:
+        super().__init__(x, components, floor, triangles=components)
+
+    def _pooled(self, scatter: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+        return scatter, counts
+
+
+class Tied(_Correlated):
+    """p(x | k) = N(x; mu_k, Sigma): all components have the same covariance.
+
+    Args:
+        x: What is observed.
+        components: K.
+        floor: The smallest variance in any direction, in units of the data's.
+    """
+
+    def __init__(self, x: Variable, components: int, floor: float = FLOOR) -> None:
+        super().__init__(x, components, floor, triangles=1)
+
+    def _pooled(self, scatter: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+        return scatter.sum(-3, keepdim=True), counts.sum(-3, keepdim=True)
+
+
+def raised_triangle(covariance: Tensor, floor: float) -> Tensor:
+    """L with L L' = covariance, whose eigenvalues below the floor are raised to it: the maximum of the likelihood
+    -0.5 (log|S| + tr(S^-1 covariance)) among the S that have none below it. What is not finite stays so."""
+    eye = torch.eye(covariance.shape[-1]).to(covariance)
+    triangle = torch.linalg.cholesky_ex(covariance).L
+    low = torch.linalg.cholesky_ex(covariance - floor * eye).info > 0
+    low &= covariance.isfinite().all(-1).all(-1)
+    if low.any():
+        values, vectors = torch.linalg.eigh(covariance[low])
+        scaled = vectors * values.clamp_min(floor).sqrt().unsqueeze(-2)
+        upper = torch.linalg.qr(scaled.mT).R  # scaled scaled' = R' R
+        triangle[low] = (upper * upper.diagonal(dim1=-2, dim2=-1).sign().unsqueeze(-1)).mT
+    return triangle

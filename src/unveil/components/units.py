@@ -1,0 +1,72 @@
+"""The units of data: what Gaussian components are computed in.
+
+With u = (x - mean) / deviation, squares of large numbers do not cancel, and a variance says by itself whether it is
+small.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from unveil.components.base import Columns, columns
+from unveil.nets.standardize import mean_of
+from unveil.variables import Variable
+
+
+class Units(nn.Module):
+    """u = (x - mean) / deviation, entry by entry, of the data that is seen first.
+
+    Args:
+        x: What is observed: real numbers.
+        isotropic: Whether all entries have the same deviation: then spheres of u are spheres of x.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, x: Variable, *, isotropic: bool = False) -> None:
+        super().__init__()
+        self.x, self.isotropic = x, isotropic
+        self.register_buffer("mean", torch.zeros(x.features))
+        self.register_buffer("deviation", torch.ones(x.features))
+
+    @torch.no_grad()
+    def initialize(self, x: Tensor) -> None:
+        """Take the moments of data (N, \\*shape), NaN where missing; a constant entry keeps deviation 1."""
+        x = x.flatten(1).double()
+        self.mean.copy_(mean_of(x))
+        variance = mean_of((x - self.mean).square())
+        if self.isotropic:
+            variance = variance.mean().expand_as(variance)
+        deviation = variance.sqrt()
+        self.deviation.copy_(torch.where(deviation > 1e-9 * x.abs().nan_to_num().amax(0), deviation, 1))
+
+    def columns(self, x: Tensor, mask: Tensor | None) -> Columns:
+        """Rows of data (B, \\*shape) as columns u, (D, B), in double precision."""
+        return columns((x.flatten(1).double() - self.mean) / self.deviation, mask)
+
+    @property
+    def log_det(self) -> Tensor:
+        """log du/dx of each entry, (D,): log p(x) = log p(u) + its sum over observed entries."""
+        return -self.deviation.log()
+
+    def location(self, u: Tensor) -> Tensor:
+        """A vector (..., D) in the data's units, (..., \\*shape)."""
+        return self._shaped(self.mean + self.deviation * u)
+
+    def scale(self, u: Tensor) -> Tensor:
+        """A deviation (..., D) in the data's units, (..., \\*shape)."""
+        return self._shaped(self.deviation * u)
+
+    def _shaped(self, vector: Tensor) -> Tensor:
+        return vector.unflatten(-1, self.x.shape) if self.x.shape else vector.squeeze(-1)
+
+
+def require_real(name: str, x: Variable) -> None:
+    """Raise a ValueError for whole numbers."""
+    if x.levels is not None:
+        raise ValueError(
+            f"components: {name} expects real numbers, got {x.levels} levels, whose density can be made as high as you "
+            "like; use Binomial or Categorical"
+        )

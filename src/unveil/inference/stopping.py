@@ -1,0 +1,44 @@
+"""When to stop climbing, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+AGREEING = 3
+"""So many steps in a row must say that the top is near."""
+ROUNDING = 1e-12
+"""Gains below this share of the bound are those of floating point numbers."""
+
+
+def remaining(bounds: Sequence[float]) -> float:
+    """How much further a bound will climb, if its gains go on shrinking as they do.
+
+    With the last two gains g' and g, c = g / g', the gains to come are c g + c^2 g + ... = g c / (1 - c) (Aitken's
+    rule; Boehning et al. 1994). Infinity where gains don't shrink.
+    """
+    before, gain = bounds[-2] - bounds[-3], bounds[-1] - bounds[-2]
+    return gain * gain / (before - gain) if 0 < gain < before else 0.0 if gain <= 0 else float("inf")
+
+
+def verdict(bounds: Sequence[float], tolerance: float, steps: int) -> str:
+    """Why to stop now, in words; nothing where there is no reason.
+
+    Args:
+        bounds: The bound at the beginning and after each step, in nats per example.
+        tolerance: How far below its top a bound may stay.
+        steps: The largest number of steps.
+    """
+    done = len(bounds) - 1
+    if done >= AGREEING and bounds[-1] - bounds[-2] <= ROUNDING * (1 + abs(bounds[-1])):
+        return f"converged after {done} steps: the last gained nothing"
+    if done > AGREEING + 1:
+        left = [remaining(bounds[: len(bounds) - back]) for back in range(AGREEING)]
+        if max(left) < tolerance:
+            return (
+                f"converged after {done} steps: about {left[0]:.1g} nats per example are left to gain, below the "
+                f"tolerance of {tolerance:g}"
+            )
+    if done >= steps:
+        gain = f": the last gained {bounds[-1] - bounds[-2]:.2g} nats per example" if done else ""
+        return f"not converged: stopped after {done} steps, as asked{gain}"
+    return ""

@@ -1,0 +1,244 @@
+"""Hidden Markov models: a chain of states, each of which emits an observation; fitted by EM (Baum & Welch).
+
+p(z) = pi[z_1] prod_t A[z_t, z_t+1] and p(x | z) = prod_t p(x_t | z_t). With b_t[k] = p(x_t | k), two recursions give
+log p(x) and the exact posterior, which is a Markov chain again::
+
+    alpha_1 = pi b_1,    alpha_t+1[j] = b_t+1[j] sum_i alpha_t[i] A[i, j],    p(x) = sum_k alpha_T[k]
+    beta_T = 1,          beta_t[i] = sum_j A[i, j] b_t+1[j] beta_t+1[j]
+    q(z_1 | x) ~ pi b_1 beta_1,    q(z_t+1 = j | z_t = i, x) = A[i, j] b_t+1[j] beta_t+1[j] / beta_t[i]
+
+All is done in logarithms: states that are impossible (left-to-right models) and surprising observations need no care.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+
+from unveil.components import Categorical, ComponentsFactory, Full, Statistics, shares
+from unveil.components.seeding import first_guess
+from unveil.distributions import MarkovChain, Steps
+from unveil.models.em import EMModel
+from unveil.models.mixtures import default_family, troubles
+from unveil.models.visit import Visit
+from unveil.variables import Batch, Observed, Variable
+
+STAYING = 0.5
+"""How likely a state is to stay, at the start, beyond what all states share."""
+
+
+class HiddenMarkov(EMModel):
+    """p(x) = sum_z pi[z_1] prod_t A[z_t, z_t+1] prod_t p(x_t | z_t).
+
+    An example is a sequence of T observations. Shorter sequences end in missing entries (NaN, or a mask): what is
+    missing is marginalised, which leaves exactly the likelihood of the shorter one. ``encode`` gives the likeliest
+    states (Viterbi).
+
+    Args:
+        x: What is observed: (T, \\*shape).
+        context: Must be None.
+        states: K.
+        family: Makes the emissions p(x_t | k): a class from ``unveil.components``; chosen from the data by default.
+
+    Example:
+        >>> model = HiddenMarkov(Variable((20, 2)), states=3)
+        >>> model.encode(torch.zeros(5, 20, 2)).shape
+        torch.Size([5, 20])
+    """
+
+    def __init__(
+        self,
+        x: Variable,
+        context: Variable | None = None,
+        states: int = 5,
+        family: ComponentsFactory | None = None,
+    ) -> None:
+        super().__init__(x, context)
+        if not x.shape:
+            raise ValueError("x: expected sequences, (T, *shape), got single numbers")
+        self.step = Variable(x.shape[1:] or (1,), x.levels)
+        self.family = (family or default_family(x))(self.step, states)
+        self.log_initial = nn.Parameter(torch.zeros(states))
+        self.log_transition = nn.Parameter(torch.zeros(states, states))
+        self.double()
+
+    def walk(self, visit: Visit, batch: Batch) -> None:
+        """z, the sequence of states, then x."""
+        x, mask = batch["x"], batch.mask_of("x")
+        q = None if x is None else lambda: self.posterior(x, mask)
+        z = visit("z", p=self.prior, q=q)
+        visit("x", p=lambda: Steps(self.family(z), self.x.shape), value=x, mask=mask)
+
+    def prior(self) -> MarkovChain:
+        """p(z)."""
+        after = self.log_transition.log_softmax(-1)
+        return MarkovChain(self.log_initial.log_softmax(-1), after.expand(self.x.shape[0] - 1, *after.shape))
+
+    def posterior(self, x: Tensor, mask: Tensor | None = None) -> MarkovChain:
+        """q(z | x) = p(z | x), exactly."""
+        return self._passes(x, mask).posterior()
+
+    @torch.no_grad()
+    def responsibilities(self, x: Observed | Batch) -> Tensor:
+        """p(z_t = k | x), (B, T, K)."""
+        return self._passes(*self.seen(x)).log_states.movedim(0, -2).exp()
+
+    @property
+    def initial(self) -> Tensor:
+        """pi, (..., K)."""
+        return self.log_initial.detach().softmax(-1)
+
+    @property
+    def transition(self) -> Tensor:
+        """A[from, to], (..., K, K)."""
+        return self.log_transition.detach().softmax(-1)
+
+    def initialize(
+        self, batch: Batch, generator: torch.Generator, x: Variable | Mapping[str, Variable] | None = None
+    ) -> None:
+        """Show the emissions the observations of all sequences."""
+        super().initialize(batch, generator, x)
+        values, mask = self._steps(*self.seen(batch))
+        self.family.initialize(values if mask is None else values.double().where(mask, torch.nan), generator)
+
+    def start(self, x: Tensor, mask: Tensor | None, weight: Tensor, generator: torch.Generator) -> None:
+        """Emissions by k-means++ and random centres of single observations; states that like to stay."""
+        x, mask = self._steps(x, mask)
+        starts, states = self.log_initial.shape
+        weight = weight.repeat_interleave(self.x.shape[0])
+        if mask is not None:
+            weight = weight * mask.flatten(1).any(1)
+        guess = first_guess(self.family.coordinates(x, mask), starts, states, weight, generator)
+        self.family.start(self.family.see(x, mask), weight * guess, generator)
+        self.log_initial.zero_()
+        staying = torch.full_like(self.log_transition, (1 - STAYING) / states)
+        self.log_transition.copy_((staying + STAYING * torch.eye(states).to(staying)).log())
+
+    def expect(self, x: Tensor, mask: Tensor | None, weight: Tensor) -> tuple[Tensor, Statistics]:
+        """Forward and backward, and the emissions' statistics under the states' probabilities."""
+        x, mask = self._steps(x, mask)
+        seen = self.family.see(x, mask)
+        passes = self._of_emissions(self.family.log_prob(seen))
+        states = passes.log_states.exp() * weight.unsqueeze(-1)  # (T, ..., B, K)
+        pairs = torch.zeros_like(self.log_transition)
+        for t in range(len(states) - 1):
+            pairs = pairs + (states[t].unsqueeze(-1) * passes.log_after(t).exp()).sum(-3)
+        r = states.movedim(0, -1).transpose(-3, -2).flatten(-2)  # (..., K, B T)
+        if mask is not None:
+            r = r * mask.flatten(1).any(1)
+        return passes.log_p, {
+            "initial": states[0].sum(-2),
+            "pairs": pairs,
+            "counts": states.sum((0, -2)),
+            **self.family.statistics(seen, r),
+        }
+
+    def maximize(self, statistics: Statistics) -> None:
+        """pi and A in the shares of what was expected, and each state's emissions."""
+        self.log_initial.copy_(shares(statistics["initial"], self.log_initial))
+        self.log_transition.copy_(shares(statistics["pairs"], self.log_transition))
+        self.family.maximize(statistics)
+
+    def width(self, starts: int, *, missing: bool) -> int:
+        """What the emissions see of each observation, and the passes."""
+        states, steps = len(self.transition), self.x.shape[0]
+        return steps * (self.family.width(starts, missing=missing) + 8 * starts * states) + 3 * starts * states**2
+
+    def troubles(self, statistics: Statistics) -> list[str]:
+        """States that died, or whose emissions collapsed."""
+        return troubles(self.family.collapsed, statistics["counts"])
+
+    @property
+    def collapsed(self) -> Tensor:
+        """Whether any state's emissions are held from collapsing."""
+        return self.family.collapsed.any(-1)
+
+    def _steps(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Sequences (B, T, ...) as single observations (B T, ...)."""
+        shape = (-1, *self.step.shape)
+        return x.reshape(shape), None if mask is None else mask.reshape(shape)
+
+    def _passes(self, x: Tensor, mask: Tensor | None) -> Passes:
+        return self._of_emissions(self.family.log_prob(self.family.see(*self._steps(x, mask))))
+
+    def _of_emissions(self, log_b: Tensor) -> Passes:
+        """The passes of log p(x_t | k), (..., K, B T)."""
+        log_b = log_b.unflatten(-1, (-1, self.x.shape[0])).movedim(-1, 0).mT
+        return Passes(self.log_initial.log_softmax(-1), self.log_transition.log_softmax(-1), log_b)
+
+
+class GaussianHMM(HiddenMarkov):
+    """A hidden Markov model of real numbers, p(x_t | k) = N(x_t; mu_k, Sigma_k).
+
+    Args:
+        x: What is observed: (T, D) real numbers.
+        context: Must be None.
+        states: K.
+        covariance: What the covariances are: ``Full``, ``Tied``, ``Diagonal`` or ``Spherical``.
+    """
+
+    def __init__(
+        self, x: Variable, context: Variable | None = None, states: int = 5, covariance: ComponentsFactory = Full
+    ) -> None:
+        super().__init__(x, context, states, covariance)
+
+
+class CategoricalHMM(HiddenMarkov):
+    """A hidden Markov model of symbols, p(x_t | k) = p_k[x_t].
+
+    Args:
+        x: What is observed: (T,) whole numbers.
+        context: Must be None.
+        states: K.
+    """
+
+    def __init__(self, x: Variable, context: Variable | None = None, states: int = 5) -> None:
+        super().__init__(x, context, states, Categorical)
+
+
+class Passes:
+    """The forward and the backward pass over a batch of sequences.
+
+    Args:
+        log_initial: log pi, (..., K).
+        log_transition: log A, (..., K, K).
+        log_b: log p(x_t | k), (T, ..., B, K).
+    """
+
+    def __init__(self, log_initial: Tensor, log_transition: Tensor, log_b: Tensor) -> None:
+        self.log_transition, self.log_b = log_transition.unsqueeze(-3), log_b
+        forward = [log_initial.unsqueeze(-2) + log_b[0]]
+        for b in log_b[1:]:
+            forward.append(b + (forward[-1].unsqueeze(-1) + self.log_transition).logsumexp(-2))
+        self.log_alpha = torch.stack(forward)
+        self.log_p = self.log_alpha[-1].logsumexp(-1)
+        """log p(x), (..., B)."""
+
+    @cached_property
+    def log_beta(self) -> Tensor:
+        """log p(x_t+1, ..., x_T | z_t), (T, ..., B, K)."""
+        backward = [torch.zeros_like(self.log_b[0])]
+        for b in self.log_b[1:].flip(0):
+            backward.append((self.log_transition + (b + backward[-1]).unsqueeze(-2)).logsumexp(-1))
+        return torch.stack(backward[::-1])
+
+    @property
+    def log_states(self) -> Tensor:
+        """log p(z_t | x), (T, ..., B, K)."""
+        return self.log_alpha + self.log_beta - self.log_p.unsqueeze(-1)
+
+    def log_after(self, t: int) -> Tensor:
+        """log p(z_t+1 | z_t, x), (..., B, K, K); uniform after a state that is impossible."""
+        log_joint = self.log_transition + (self.log_b[t + 1] + self.log_beta[t + 1]).unsqueeze(-2)
+        before = self.log_beta[t].unsqueeze(-1)
+        return torch.where(before > -torch.inf, log_joint - before, -math.log(log_joint.shape[-1]))
+
+    def posterior(self) -> MarkovChain:
+        """p(z | x)."""
+        after = [self.log_after(t) for t in range(len(self.log_b) - 1)]
+        shape = (*self.log_states.shape[1:-1], 0, *2 * self.log_states.shape[-1:])
+        return MarkovChain(self.log_states[0], torch.stack(after, -3) if after else self.log_states.new_empty(shape))
