@@ -28,10 +28,11 @@ ALLOWED = {
     "gradients": MODELS | {"objectives"},
     "evaluation": MODELS | {"progress"},
     "data": {"variables", "hints"},
-    "inference": MODELS | {"evaluation", "data", "progress"},
+    "inference": MODELS | {"evaluation", "data", "training", "files", "progress"},
     "training": MODELS | {"objectives", "gradients", "data", "files", "progress"},
     "plots": MODELS | {"evaluation", "data", "training", "files"},
-    "cli": MODELS | {"objectives", "gradients", "evaluation", "data", "training", "plots", "files", "hints"},
+    "cli": MODELS
+    | {"objectives", "gradients", "evaluation", "data", "training", "inference", "plots", "files", "hints"},
 }
 
 

@@ -9,7 +9,7 @@ from unveil.cli.errors import breakdowns, in_flags, user_errors
 from unveil.cli.job import Job, make_job
 from unveil.cli.line import read
 from unveil.cli.options import FitOptions
-from unveil.cli.screen import block, brief, described_model, is_main_process, say
+from unveil.cli.screen import block, described_model, is_main_process, say
 from unveil.files import write_text
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ def fit(words: list[str]) -> int:
         The exit status.
     """
     job = make_job(read(words, FitOptions))
-    from unveil.training import fit as train
     from unveil.training.fit import leave_processes
 
     options, folder = job.options, job.folder.path
@@ -38,10 +37,7 @@ def fit(words: list[str]) -> int:
         started = f"Nothing to resume in {folder}: a new run\n\n" * (options.resume and not job.folder.resumable)
         say(f"{started}{summary(job)}\n")
     with breakdowns(job.config):
-        run = train(
-            job.model, job.data, objective=options.objective, gradient=options.gradient, out=folder,
-            resume=options.resume, **vars(options.settings()),
-        )  # fmt: skip
+        run = job.way.run(job.model, job.data, job.folder)
     leave_processes()  # from here on the main process works alone
     if not run.finished:
         say(f"\nInterrupted and saved. To go on:\n  unveil fit --config {folder / CONFIG} --resume")
@@ -53,7 +49,7 @@ def fit(words: list[str]) -> int:
 
 def prepare(job: Job) -> None:
     """Make the folder ready, and write the configuration down; a run that is gone on with has its own."""
-    job.accelerator.wait_for_everyone()  # until every process has seen the folder as it was
+    job.way.accelerator.wait_for_everyone()  # until every process has seen the folder as it was
     folder, options = job.folder, job.options
     configuration = folder.path / CONFIG
     if not is_main_process() or (options.resume and folder.resumable and configuration.is_file()):
@@ -81,19 +77,10 @@ def data_notes(job: Job) -> list[str]:
 
 def summary(job: Job) -> str:
     """What was resolved."""
-    options, training = job.options, job.training
-    together = job.accelerator.num_processes
-    passes = f"{training.epochs} epoch{'s' * (training.epochs > 1)}"
-    sizes = f"batches of {training.batch_size}" + (f" in each of {together} processes" if together > 1 else "")
-    how = [
-        f"{brief(options.objective)}, gradient {brief(options.gradient)}",
-        f"{passes}, {sizes}, learning rate {brief(training.lr)}",
-        f"{options.precision} on {training.device}, seed {training.seed}",
-    ]
     return "\n".join([
         block("Data", data_notes(job)),
         block("Model", described_model(job.model, job.chosen)),
-        block("Training", how),
+        block("Training", job.way.described()),
         block("Folder", [str(job.folder.path)]),
     ])  # fmt: skip
 
@@ -103,6 +90,8 @@ def conclude(run: Run, job: Job) -> None:
     folder = job.folder.path
     if not job.finished:
         say(f"\nFitted in {clock(run.seconds)}{best(run)}")
+        if run.summary:
+            say(block("", run.summary.splitlines()))
     if job.options.evaluate and not (folder / EVALUATION).is_file():
         judge(run, job)
     files = (CONFIG, "model.safetensors", "data.json", "metrics.jsonl", EVALUATION)

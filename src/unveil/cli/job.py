@@ -16,15 +16,13 @@ from unveil.cli.errors import UsageError, at_least_one, user_errors
 from unveil.cli.line import Layer
 from unveil.cli.options import PASSING, FitOptions
 from unveil.cli.place import default_out
+from unveil.cli.ways import Way, way_of
 
 if TYPE_CHECKING:
-    from accelerate import Accelerator
-
     from unveil.cli.resolve import Resolved
     from unveil.data import Data
     from unveil.models import Model
     from unveil.training.folder import Folder
-    from unveil.training.settings import Plan
 
 AFTERWARDS = ("out", "data", "device", "compile", "checkpoint_seconds", "evaluate", "particles", "limit")
 """Settings that may be others when a run is gone on with: the data is compared by what it holds."""
@@ -36,8 +34,7 @@ class Job:
 
     Args:
         options: What was asked for.
-        training: The training's numbers, with nothing left open.
-        accelerator: The processes that train together.
+        way: How the model is fitted, with nothing left open.
         config: All settings as plain data, as they are written down.
         data: The data.
         model: The model, not yet trained.
@@ -48,8 +45,7 @@ class Job:
     """
 
     options: FitOptions
-    training: Plan
-    accelerator: Accelerator
+    way: Way
     config: dict[str, Any]
     data: Data
     model: Model
@@ -83,12 +79,11 @@ def make_job(line: Layer) -> Job:
         data = options.load()
         with user_errors([*resolved.under("model"), "context"]):
             model = make_model(options, data)
-        rehearse(model, options, data)
-        accelerator = join_processes(find_device(options.device))
-        training = options.settings().plan(len(data.train), accelerator)
-    config = to_write(resolved, training)
+        way = way_of(options, model, data, join_processes(find_device(options.device)))
+        way.rehearse(model, data)
+    config = to_write(resolved) | way.settled()
     chosen = [key for key, part in resolved.parts.items() if part is None]
-    job = Job(options, training, accelerator, config, data, model, chosen, folder)
+    job = Job(options, way, config, data, model, chosen, folder)
     return going_on(job) if options.resume and folder.resumable else job
 
 
@@ -136,18 +131,6 @@ def make_model(options: FitOptions, data: Data) -> Model:
     return model
 
 
-def rehearse(model: Model, options: FitOptions, data: Data) -> None:
-    """Make the loss of two rows, so that parts that don't go together say so."""
-    import torch
-
-    from unveil.training import Learner
-
-    generator = torch.Generator().manual_seed(0)
-    learner = Learner(model, options.objective, options.gradient).eval()
-    learner(data.train.batch(slice(0, 2), generator), generator)
-    learner.train()
-
-
 def compare(folder: Folder, config: Mapping[str, Any], *, finished: bool) -> str:
     """What a run that is to be gone on with has been asked for, where that is not what is asked for now.
 
@@ -178,24 +161,20 @@ def going_on(job: Job) -> Job:
         UsageError: If the run can't be gone on with.
     """
     from unveil.models.saving import fill, read_tensors
-    from unveil.training import Learner
-    from unveil.training.fit import begin
 
-    folder, options = job.folder, job.options
-    learner = copy.deepcopy(Learner(job.model, options.objective, options.gradient, job.training.dtype))
+    folder = job.folder
     try:
         finished = folder.finished
         unlike = compare(folder, job.config, finished=finished)
         if finished:
-            fill(learner.model, read_tensors(folder.weights)[0], folder.weights)
+            fill(copy.deepcopy(job.model), read_tensors(folder.weights)[0], folder.weights)
         else:
-            begin(learner, job.training, job.data, job.accelerator).load(folder.checkpoint)
+            job.way.take_up(job.model, job.data, folder)
     except ValueError as error:
         raise UsageError(f"--resume: {error}; --overwrite starts anew") from error
     return replace(job, finished=finished, unlike=unlike)
 
 
-def to_write(resolved: Resolved, training: Plan) -> dict[str, Any]:
-    """The configuration that repeats the run: every setting, with the numbers that were settled for this data."""
-    config = {key: value for key, value in resolved.config.items() if key == "out" or key not in PASSING}
-    return config | {"epochs": training.epochs, "batch_size": training.batch_size}
+def to_write(resolved: Resolved) -> dict[str, Any]:
+    """The configuration that repeats the run: every setting."""
+    return {key: value for key, value in resolved.config.items() if key == "out" or key not in PASSING}

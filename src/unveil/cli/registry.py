@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from unveil.cli.errors import UsageError, near
 from unveil.cli.signatures import a_kind
+from unveil.components import Components, ComponentsFactory
 from unveil.config import Configurable, class_path, locate
 from unveil.flows import Dequantization, DequantizationFactory, Flow, FlowFactory, Monotone, MonotoneFactory
 from unveil.gradients import Gradient
@@ -28,6 +29,7 @@ KINDS: dict[type, str] = {
     Prior: "unveil.priors",
     Likelihood: "unveil.likelihoods",
     Posterior: "unveil.posteriors",
+    Components: "unveil.components",
     Net: "unveil.nets",
     Flow: "unveil.flows",
     Monotone: "unveil.flows",
@@ -40,7 +42,7 @@ KINDS: dict[type, str] = {
 
 FACTORIES = (
     ModelFactory, PriorFactory, LikelihoodFactory, PosteriorFactory, NetFactory, FlowFactory, MonotoneFactory,
-    DequantizationFactory,
+    DequantizationFactory, ComponentsFactory,
 )  # fmt: skip
 SIZES: dict[type, int] = {typing.get_args(factory)[1]: len(typing.get_args(factory)[0]) for factory in FACTORIES}
 """How many arguments the factories of a kind are called with; they are not the user's to give."""

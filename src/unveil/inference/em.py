@@ -50,6 +50,7 @@ class Fitted:
         bounds: That mean at the beginning and after each step, in nats per row; it never falls.
         stopped: Why it ended, in words.
         converged: Whether it ended at a maximum, as far as the stop rule tells.
+        interrupted: Whether Ctrl-C ended it; the model has the parameters of the last bound.
         starts: The means of each start after each step while they were compared, (steps, starts); NaN once a start was
             given up. Nothing where there was one.
         compared_on: The number of rows that starts were compared on.
@@ -62,6 +63,7 @@ class Fitted:
     bounds: list[float]
     stopped: str
     converged: bool
+    interrupted: bool
     starts: Tensor
     compared_on: int
     troubles: list[str]
@@ -154,7 +156,7 @@ def fit(
         history, best = _compare(model, compared, starts, generator, show) if starts else (torch.zeros(0, 1), 0)
         bounds = history[:, best].tolist() if compared is rows else []
         climb = Climb(model, rows, bounds, steps, tolerance, show)
-        last = climb.run() if batch_size is None else climb.run_stepwise(batch_size, generator)
+        last = climb.run(batch_size, generator)
     troubles = model.troubles(last.statistics)
     for trouble in troubles:
         warnings.warn(trouble, stacklevel=2)
@@ -164,6 +166,7 @@ def fit(
         climb.bounds,
         climb.stopped,
         climb.stopped.startswith("converged"),
+        climb.interrupted,
         history,
         len(compared),
         troubles,
@@ -207,30 +210,37 @@ class Climb:
         self, model: EMModel, rows: Rows, bounds: list[float], steps: int, tolerance: float, show: Show
     ) -> None:
         self.model, self.rows, self.bounds = model, rows, bounds
-        self.steps, self.tolerance, self.show, self.stopped = steps, tolerance, show, ""
+        self.steps, self.tolerance, self.show = steps, tolerance, show
+        self.stopped, self.interrupted = "", False
 
-    def run(self) -> EStep:
-        """E-steps and M-steps in turn, until the verdict; the last E-step is of the parameters that the model has."""
-        while True:
-            found = e_step(self.model, self.rows)
-            if self._done(found):
-                return found
-            self.model.maximize(found.statistics)
-
-    def run_stepwise(self, batch_size: int, generator: torch.Generator) -> EStep:
-        """Passes of minibatches. A pass that lowers the bound is undone, and a step of EM made in its place."""
-        minibatch = 0
-        found = e_step(self.model, self.rows)
+    def run(self, batch_size: int | None, generator: torch.Generator) -> EStep:
+        """Steps until the verdict, or Ctrl-C; the E-step that is returned is of the parameters that the model has."""
+        found, minibatch = e_step(self.model, self.rows), 0
         while not self._done(found):
             before = deepcopy(self.model.state_dict())
-            minibatch = self._pass(found.statistics, batch_size, minibatch, generator)
-            after = e_step(self.model, self.rows)
-            if after.bound < found.bound:
+            try:
+                if batch_size is None:
+                    self.model.maximize(found.statistics)
+                    found = e_step(self.model, self.rows)
+                else:
+                    found, minibatch = self._stepwise(found, before, batch_size, minibatch, generator)
+            except KeyboardInterrupt:
                 self.model.load_state_dict(before)
-                self.model.maximize(found.statistics)
-                after = e_step(self.model, self.rows)
-            found = after
+                self.stopped, self.interrupted = f"interrupted after {len(self.bounds) - 1} steps", True
+                break
         return found
+
+    def _stepwise(
+        self, found: EStep, before: dict[str, Tensor], batch_size: int, minibatch: int, generator: torch.Generator
+    ) -> tuple[EStep, int]:
+        """A pass of minibatches; one that lowers the bound is undone, and a step of EM made in its place."""
+        minibatch = self._pass(found.statistics, batch_size, minibatch, generator)
+        after = e_step(self.model, self.rows)
+        if after.bound < found.bound:
+            self.model.load_state_dict(before)
+            self.model.maximize(found.statistics)
+            after = e_step(self.model, self.rows)
+        return after, minibatch
 
     def _pass(self, statistics: Statistics, batch_size: int, minibatch: int, generator: torch.Generator) -> int:
         """All rows in random order: statistics are moving averages of each minibatch's, scaled to all rows."""

@@ -51,6 +51,7 @@ class Run:
         folder: Where everything was written; None for nowhere.
         finished: Whether training came to its end rather than being interrupted.
         seconds: How long training took, all sittings together.
+        summary: How it went, in words, where there is more to say than the metrics do.
     """
 
     model: Model
@@ -59,6 +60,7 @@ class Run:
     folder: Path | None = None
     finished: bool = True
     seconds: float = 0.0
+    summary: str = ""
 
 
 def fit(
