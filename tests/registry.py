@@ -14,7 +14,18 @@ import torch
 from torch import Tensor, nn
 
 from tests.supports import DOUBLE, Support, finite, levels, line, one_hots, plane, polar, simplex
-from unveil import distributions, flows, gradients, likelihoods, models, nets, objectives, posteriors, priors
+from unveil import (
+    components,
+    distributions,
+    flows,
+    gradients,
+    likelihoods,
+    models,
+    nets,
+    objectives,
+    posteriors,
+    priors,
+)
 from unveil.variables import Batch, Variable
 
 LATENT, CONTEXT = 2, 2
@@ -160,7 +171,12 @@ DENSITIES: dict[str, Density] = {
         lambda p, *b: d.DiscretizedLogistic(p.real(*b, 2), p.positive(*b, 2), 4), finite(levels(4, 2)), ("mean", "mode")
     ),
     "Logistic": Density(lambda p, *b: d.Logistic(p.real(*b, 2), p.positive(*b, 2)), plane, ALL),
-    "Masked": Density(lambda p, *b: d.Masked(d.Bernoulli(p.real(*b, 3)), OBSERVED), finite(SEEN, OBSERVED)),
+    "MarkovChain of Categorical": Density(
+        lambda p, *b: d.MarkovChain(p.real(*b, 3).log_softmax(-1), p.real(*b, 2, 3, 3).log_softmax(-1)),
+        finite(levels(3, 3)),
+        ("mode", "entropy"),
+    ),
+    "Masked": Density(lambda p, *b: d.masked(d.Bernoulli(p.real(*b, 3)), OBSERVED), finite(SEEN, OBSERVED)),
     "Mixture": Density(
         lambda p, *b: d.Mixture(p.real(3), d.Normal(p.real(3, 2), p.positive(3, 2))), plane, ("mean", "variance"), True
     ),
@@ -189,6 +205,10 @@ DENSITIES: dict[str, Density] = {
     ),
     "Quantized": Density(lambda p, *b: d.Quantized(p.real(*b, 2), p.fixed(4, 2)), finite(levels(4)), ("entropy",)),
     "RelaxedOneHot": Density(lambda p, *b: d.RelaxedOneHot(p.real(*b, 3), 0.7), simplex),
+    "Steps": Density(lambda p, *b: d.Steps(d.Normal(p.real(*b, 2, 1), p.positive(*b, 2, 1)), (2,)), plane, ALL),
+    "Steps of Categorical": Density(
+        lambda p, *b: d.Steps(d.Categorical(p.real(*b, 3, 4)), (3,)), finite(levels(4, 3)), ("mode", "entropy")
+    ),
 }
 
 LAYERS = {
@@ -353,6 +373,40 @@ FLOW_MODELS = {
     ),
     "RealNVP": partial(models.RealNVP, FOUR, None, transforms=2, net=TINY),
 }
+COMPONENTS: dict[str, tuple[components.ComponentsFactory, Variable]] = {
+    "Anisotropic": (components.Anisotropic, REAL),
+    "Binomial": (components.Binomial, FOUR),
+    "Binomial of two": (components.Binomial, BINARY),
+    "Categorical": (components.Categorical, FOUR),
+    "Diagonal": (components.Diagonal, REAL),
+    "Full": (components.Full, REAL),
+    "Isotropic": (components.Isotropic, REAL),
+    "Spherical": (components.Spherical, REAL),
+    "Tied": (components.Tied, REAL),
+}
+"""What EM fits components of, with what they are components of."""
+EM_MODELS: dict[str, Callable[[], models.EMModel]] = {
+    "BernoulliMixture": partial(models.BernoulliMixture, BINARY, components=2),
+    "CategoricalHMM": partial(models.CategoricalHMM, Variable((4,), levels=3), states=2),
+    "CategoricalMixture": partial(models.CategoricalMixture, FOUR, components=2),
+    "FactorAnalysis": partial(models.FactorAnalysis, REAL, latent_dim=1),
+    "GaussianHMM": partial(models.GaussianHMM, Variable((4, 2)), states=2),
+    "GaussianHMM diagonal": partial(models.GaussianHMM, Variable((4, 2)), states=2, covariance=components.Diagonal),
+    "GaussianMixture": partial(models.GaussianMixture, REAL, components=2),
+    "GaussianMixture diagonal": partial(models.GaussianMixture, REAL, components=2, covariance=components.Diagonal),
+    "GaussianMixture spherical": partial(models.GaussianMixture, REAL, components=2, covariance=components.Spherical),
+    "GaussianMixture tied": partial(models.GaussianMixture, REAL, components=2, covariance=components.Tied),
+    "HiddenMarkov": partial(models.HiddenMarkov, Variable((4,), levels=2), states=2),
+    "MixtureModel": partial(models.MixtureModel, Variable((2,), levels=50), components=2),
+    "MixtureOfFactorAnalysers": partial(
+        models.MixtureOfFactorAnalysers, REAL, components=2, family=partial(components.Anisotropic, latent_dim=1)
+    ),
+    "MixtureOfFactorAnalysers isotropic": partial(
+        models.MixtureOfFactorAnalysers, REAL, components=2, family=partial(components.Isotropic, latent_dim=1)
+    ),
+    "ProbabilisticPCA": partial(models.ProbabilisticPCA, REAL, latent_dim=1),
+}
+"""The models that EM fits, which stay in double precision: ``tests/em`` holds their contracts."""
 SOURCES = {
     "Enumerate": lambda g: models.Enumerate({"z": 3}),
     "Given": lambda g: models.Given({"z": torch.zeros(3, 1, LATENT)}),

@@ -5,6 +5,8 @@ from unveil.components.discrete import Binomial, Categorical
 from unveil.components.factor import Anisotropic, FactorAnalyser, Isotropic
 from unveil.components.full import Full, Tied
 from unveil.components.gaussian import Diagonal, Gaussian, Spherical
+from unveil.components.weighting import Dirichlet, StickBreaking, Weighting, WeightingFactory
+from unveil.components.wishart import NormalWishart
 
 __all__ = [
     "Anisotropic",
@@ -13,12 +15,17 @@ __all__ = [
     "Components",
     "ComponentsFactory",
     "Diagonal",
+    "Dirichlet",
     "FactorAnalyser",
     "Full",
     "Gaussian",
     "Isotropic",
+    "NormalWishart",
     "Spherical",
     "Statistics",
+    "StickBreaking",
     "Tied",
+    "Weighting",
+    "WeightingFactory",
     "shares",
 ]

@@ -62,19 +62,13 @@ class _Correlated(Gaussian, ABC):
     def see(self, x: Tensor, mask: Tensor | None = None) -> Tensor | Columns:
         """One, u, and u_i u_j for i >= j; the columns as they are where entries are missing."""
         seen = self.units.columns(x, mask)
-        if mask is not None:
-            return seen
-        i, j = self._below
-        return torch.cat([seen.ones, seen.x, seen.x[i] * seen.x[j]])
+        return sufficient(seen) if mask is None else seen
 
     def natural(self) -> tuple[Tensor, Tensor]:
         """-0.5 (mu' P mu + log|2 pi Sigma|), and P mu, -0.5 P_ii, -P_ij, with P the inverse of Sigma."""
-        precision = torch.cholesky_inverse(self.triangle)
-        shift = (precision @ self.loc.unsqueeze(-1)).squeeze(-1)
+        shift, products = quadratic(self.loc, torch.cholesky_inverse(self.triangle))
         constant = -0.5 * (shift * self.loc + LOG_2PI) - self._log_diagonal + self.units.log_det
-        i, j = self._below
-        products = torch.where(i == j, -0.5, -1.0) * precision[..., i, j]
-        return constant.sum(-1, keepdim=True), torch.cat([shift, products.expand(*self.loc.shape[:-1], -1)], -1)
+        return constant.sum(-1, keepdim=True), torch.cat([shift, products], -1)
 
     def log_prob(self, seen: Tensor | Columns) -> Tensor:
         """log N(x_b; mu_k, Sigma_k) of what is observed, (..., K, B)."""
@@ -87,7 +81,7 @@ class _Correlated(Gaussian, ABC):
         if isinstance(seen, Tensor):
             return super().statistics(seen, r)
         first, second = Observed(self.loc, self.triangle, seen).moments(r)
-        i, j = self._below
+        i, j = triangle_of(self.x.features, r.device)
         return {"moments": torch.cat([r.sum(-1, keepdim=True), first, second[..., i, j]], -1)}
 
     def from_moments(self, total: Tensor) -> None:
@@ -95,21 +89,12 @@ class _Correlated(Gaussian, ABC):
         d = self.x.features
         counts, first, products = total[..., :1], total[..., 1 : d + 1], total[..., d + 1 :]
         self.loc.copy_(torch.where(counts > 0, first / counts, self.loc))
-        second = total.new_zeros(*first.shape, d)
-        i, j = self._below
-        second[..., i, j] = second[..., j, i] = products
+        second = symmetric(products, d)
         mean = first / counts.clamp_min(torch.finfo(counts.dtype).tiny)
         scatter, counts = self._pooled(second - first.unsqueeze(-1) * mean.unsqueeze(-2), counts.unsqueeze(-1))
         found = raised_triangle(scatter / counts, self.floor)
         found.diagonal(dim1=-2, dim2=-1).log_()
         self.log_triangle.copy_(torch.where(counts > 0, found, self.log_triangle))
-
-    @property
-    def _below(self) -> tuple[Tensor, Tensor]:
-        """The rows and columns of a triangle."""
-        d = self.x.features
-        i, j = torch.tril_indices(d, d, device=self.loc.device)
-        return i, j
 
     @property
     def collapsed(self) -> Tensor:
@@ -153,6 +138,38 @@ class Tied(_Correlated):
 
     def _pooled(self, scatter: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
         return scatter.sum(-3, keepdim=True), counts.sum(-3, keepdim=True)
+
+
+def triangle_of(d: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The rows i and columns j of a triangle, i >= j."""
+    i, j = torch.tril_indices(d, d, device=device)
+    return i, j
+
+
+def sufficient(seen: Columns) -> Tensor:
+    """T(u) of a Gaussian: one, u, and u_i u_j for i >= j, (1 + D + D (D + 1) / 2, B)."""
+    i, j = triangle_of(len(seen.x), seen.x.device)
+    return torch.cat([seen.ones, seen.x, seen.x[i] * seen.x[j]])
+
+
+def quadratic(loc: Tensor, precision: Tensor) -> tuple[Tensor, Tensor]:
+    """What goes with u and with u_i u_j, i >= j, in -0.5 (u - mu)' P (u - mu): P mu, and -0.5 P_ii, -P_ij.
+
+    Args:
+        loc: mu, (..., K, D).
+        precision: P, (..., K or 1, D, D).
+    """
+    i, j = triangle_of(loc.shape[-1], loc.device)
+    products = torch.where(i == j, -0.5, -1.0) * precision[..., i, j]
+    return (precision @ loc.unsqueeze(-1)).squeeze(-1), products.expand(*loc.shape[:-1], -1)
+
+
+def symmetric(products: Tensor, d: int) -> Tensor:
+    """The symmetric matrices, (..., D, D), of their entries i >= j, (..., D (D + 1) / 2)."""
+    i, j = triangle_of(d, products.device)
+    whole = products.new_zeros(*products.shape[:-1], d, d)
+    whole[..., i, j] = whole[..., j, i] = products
+    return whole
 
 
 def raised_triangle(covariance: Tensor, floor: float) -> Tensor:

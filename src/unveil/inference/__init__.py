@@ -1,6 +1,7 @@
-"""Inference that is no training loop: expectation maximisation."""
+"""Inference that is no training loop: expectation maximisation, coordinate ascent."""
 
-from unveil.inference import em
+from unveil.inference import cavi, em
+from unveil.inference.cavi import Inferred
 from unveil.inference.em import Fitted
 
-__all__ = ["Fitted", "em"]
+__all__ = ["Fitted", "Inferred", "cavi", "em"]

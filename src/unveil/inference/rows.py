@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from unveil.data import Data, Split
+from unveil.models.alternating import Alternating, Some
 from unveil.models.checking import check_values
-from unveil.models.em import EMModel
 from unveil.variables import Batch
 
 AT_ONCE = {"cpu": 2**18, "cuda": 2**26}
@@ -20,26 +20,12 @@ CHECKED = 2**22
 """How many numbers are checked at a time."""
 
 
-class Some(NamedTuple):
-    """Some rows.
-
-    Args:
-        x: (B, \\*shape).
-        mask: True where an entry is observed, shaped like x; None where all rows of the data are whole.
-        weight: How much each counts, (B,).
-    """
-
-    x: Tensor
-    mask: Tensor | None
-    weight: Tensor
-
-
 class Rows:
     """Rows of data, each with a weight.
 
     Args:
-        data: A tensor, an array (one of NumPy's that lies on the disk, too), a Batch, a Split, or Data, of which the
-            training rows are taken. NaN is missing.
+        data: A tensor, an array (one of NumPy's that lies on the disk, a sparse one of SciPy's, too), a Batch, a Split,
+            or Data, of which the training rows are taken. NaN is missing.
         weight: How much each row counts, (N,); 1 by default.
 
     Raises:
@@ -49,16 +35,18 @@ class Rows:
 
     def __init__(self, data: Any, weight: Any = None) -> None:
         self.mask: Tensor | None = None
+        self.context: Tensor | None = None
+        self.memory: Tensor | None = None
         data = data.train if isinstance(data, Data) else data
         if isinstance(data, Split):
             if data.redraw is not None:
                 raise ValueError("x: expected fixed data, got data binarized anew at each look; binarize by threshold")
             data = data.stored
         if isinstance(data, Batch):
-            data, self.mask = data["x"], data.mask_of("x")
+            data, self.mask, self.context = data["x"], data.mask_of("x"), data.context
         if not (hasattr(data, "shape") and hasattr(data, "__getitem__")):
             raise TypeError(f"x: expected a tensor, an array, a Batch or Data, got {type(data).__name__}")
-        self.data, self.size, self.missing = data, len(data), self.mask is not None
+        self.data, self.size, self.missing = data, data.shape[0], self.mask is not None
         if not self.size:
             raise ValueError("x: expected at least one row, got none")
         self.weight = torch.ones(self.size, dtype=torch.double) if weight is None else _weights(weight, self.size)
@@ -68,15 +56,19 @@ class Rows:
 
     def take(self, index: slice | Tensor, device: torch.device | str = "cpu") -> Some:
         """Some rows, with a mask where any row of the data lacks an entry."""
-        if isinstance(self.data, Tensor):
-            x = self.data[index]
-        else:
-            x = torch.as_tensor(np.ascontiguousarray(self.data[index if isinstance(index, slice) else index.numpy()]))
-        mask = None
+        x, mask = self._values(index), None
         if self.missing:
             mask = ~x.isnan() if self.mask is None else self.mask[index] & ~x.isnan()
             mask = mask.to(device)
-        return Some(x.to(device), mask, self.weight[index].to(device))
+        context = None if self.context is None else self.context[index].to(device)
+        memory = None if self.memory is None else self.memory[index]
+        return Some(x.to(device), self.weight[index].to(device), mask, context, memory)
+
+    def _values(self, index: slice | Tensor) -> Tensor:
+        if isinstance(self.data, Tensor):
+            return self.data[index]
+        found = self.data[index if isinstance(index, slice) else index.numpy()]
+        return torch.as_tensor(found.toarray() if hasattr(found, "toarray") else np.ascontiguousarray(found))
 
     def chunks(self, rows: int, device: torch.device | str = "cpu") -> Iterator[Some]:
         """All rows in order, so many at a time."""
@@ -87,10 +79,10 @@ class Rows:
         """So many rows at most, drawn at random without replacement; themselves where there are no more."""
         if self.size <= most:
             return self
-        x, mask, weight = self.take(torch.randperm(self.size, generator=generator)[:most].sort().values)
-        return Rows(Batch(x=x, mask=mask), weight)
+        some = self.take(torch.randperm(self.size, generator=generator)[:most].sort().values)
+        return Rows(Batch(x=some.x, mask=some.mask, context=some.context), some.weight)
 
-    def check(self, model: EMModel) -> None:
+    def check(self, model: Alternating) -> None:
         """Look at every value once: find whether some are missing, refuse what the model is not a model of.
 
         Raises:
@@ -98,11 +90,11 @@ class Rows:
         """
         observed, whole = torch.zeros(model.x.shape, dtype=torch.bool), True
         self.missing = True  # until it is known
-        for x, mask, _ in self.chunks(max(1, CHECKED // model.x.features)):
-            check_values(model, Batch(x=x, mask=mask))
-            if mask is not None:
-                observed |= mask.any(0)
-                whole = whole and bool(mask.all())
+        for some in self.chunks(max(1, CHECKED // model.x.features)):
+            check_values(model, Batch(x=some.x, mask=some.mask, context=some.context))
+            if some.mask is not None:
+                observed |= some.mask.any(0)
+                whole = whole and bool(some.mask.all())
         self.missing = not whole
         if not observed.all():
             entry = tuple(observed.logical_not().nonzero()[0].tolist())

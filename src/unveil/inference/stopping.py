@@ -24,7 +24,7 @@ def verdict(bounds: Sequence[float], tolerance: float, steps: int) -> str:
     """Why to stop now, in words; nothing where there is no reason.
 
     Args:
-        bounds: The bound at the beginning and after each step, in nats per example.
+        bounds: The bound at the beginning and after each step, in nats per row.
         tolerance: How far below its top a bound may stay.
         steps: The largest number of steps.
     """
@@ -35,10 +35,10 @@ def verdict(bounds: Sequence[float], tolerance: float, steps: int) -> str:
         left = [remaining(bounds[: len(bounds) - back]) for back in range(AGREEING)]
         if max(left) < tolerance:
             return (
-                f"converged after {done} steps: about {left[0]:.1g} nats per example are left to gain, below the "
+                f"converged after {done} steps: about {left[0]:.1g} nats per row are left to gain, below the "
                 f"tolerance of {tolerance:g}"
             )
     if done >= steps:
-        gain = f": the last gained {bounds[-1] - bounds[-2]:.2g} nats per example" if done else ""
+        gain = f": the last gained {bounds[-1] - bounds[-2]:.2g} nats per row" if done else ""
         return f"not converged: stopped after {done} steps, as asked{gain}"
     return ""

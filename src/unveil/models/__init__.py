@@ -1,5 +1,7 @@
 """Models: one walk each, under interchangeable sources; and the named systems."""
 
+from unveil.models.alternating import Alternating, Some
+from unveil.models.bayes import BayesianGaussianMixture, DirichletProcessMixture
 from unveil.models.em import EMModel
 from unveil.models.enumeration import Enumerate
 from unveil.models.exact import FlowModel
@@ -38,10 +40,13 @@ __all__ = [
     "NICE",
     "NSF",
     "VAE",
+    "Alternating",
+    "BayesianGaussianMixture",
     "BernoulliMixture",
     "CategoricalHMM",
     "CategoricalMixture",
     "Conditioned",
+    "DirichletProcessMixture",
     "EMModel",
     "Enumerate",
     "FactorAnalysis",
@@ -61,6 +66,7 @@ __all__ = [
     "ProbabilisticPCA",
     "RealNVP",
     "Relaxed",
+    "Some",
     "Source",
     "Tempered",
     "Term",

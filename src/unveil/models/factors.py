@@ -14,6 +14,7 @@ from torch import Tensor
 
 from unveil.components import Anisotropic, ComponentsFactory, FactorAnalyser, Isotropic, Statistics
 from unveil.distributions import MultivariateNormal
+from unveil.models.alternating import Some
 from unveil.models.em import EMModel
 from unveil.models.mixtures import factors, standard_normal
 from unveil.models.visit import Visit
@@ -48,15 +49,15 @@ class _LinearGaussian(EMModel):
         """q(z | x) = p(z | x), exactly."""
         return factors(self.family, x, mask, torch.zeros(len(x), dtype=torch.long, device=x.device))
 
-    def start(self, x: Tensor, mask: Tensor | None, weight: Tensor, generator: torch.Generator) -> None:
+    def start(self, some: Some, generator: torch.Generator) -> None:
         """Random loadings."""
-        seen = self.family.see(x, mask)
-        self.family.start(seen, weight.expand(*self.family.loc.shape[:-1], -1), generator)
+        seen = self.family.see(some.x, some.mask)
+        self.family.start(seen, some.weight.expand(*self.family.loc.shape[:-1], -1), generator)
 
-    def expect(self, x: Tensor, mask: Tensor | None, weight: Tensor) -> tuple[Tensor, Statistics]:
+    def expect(self, some: Some) -> tuple[Tensor, Statistics]:
         """The moments of z."""
-        seen = self.family.see(x, mask)
-        return self.family.log_prob(seen).squeeze(-2), self.family.statistics(seen, weight.unsqueeze(0))
+        seen = self.family.see(some.x, some.mask)
+        return self.family.log_prob(seen).squeeze(-2), self.family.statistics(seen, some.weight.unsqueeze(0))
 
     def maximize(self, statistics: Statistics) -> None:
         """Regress x on z."""

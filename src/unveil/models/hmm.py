@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from unveil.components import Categorical, ComponentsFactory, Full, Statistics, shares
 from unveil.components.seeding import first_guess
 from unveil.distributions import MarkovChain, Steps
+from unveil.models.alternating import Some
 from unveil.models.em import EMModel
 from unveil.models.mixtures import default_family, troubles
 from unveil.models.visit import Visit
@@ -105,11 +106,11 @@ class HiddenMarkov(EMModel):
         values, mask = self._steps(*self.seen(batch))
         self.family.initialize(values if mask is None else values.double().where(mask, torch.nan), generator)
 
-    def start(self, x: Tensor, mask: Tensor | None, weight: Tensor, generator: torch.Generator) -> None:
+    def start(self, some: Some, generator: torch.Generator) -> None:
         """Emissions by k-means++ and random centres of single observations; states that like to stay."""
-        x, mask = self._steps(x, mask)
+        x, mask = self._steps(some.x, some.mask)
         starts, states = self.log_initial.shape
-        weight = weight.repeat_interleave(self.x.shape[0])
+        weight = some.weight.repeat_interleave(self.x.shape[0])
         if mask is not None:
             weight = weight * mask.flatten(1).any(1)
         guess = first_guess(self.family.coordinates(x, mask), starts, states, weight, generator)
@@ -118,12 +119,12 @@ class HiddenMarkov(EMModel):
         staying = torch.full_like(self.log_transition, (1 - STAYING) / states)
         self.log_transition.copy_((staying + STAYING * torch.eye(states).to(staying)).log())
 
-    def expect(self, x: Tensor, mask: Tensor | None, weight: Tensor) -> tuple[Tensor, Statistics]:
+    def expect(self, some: Some) -> tuple[Tensor, Statistics]:
         """Forward and backward, and the emissions' statistics under the states' probabilities."""
-        x, mask = self._steps(x, mask)
+        x, mask = self._steps(some.x, some.mask)
         seen = self.family.see(x, mask)
         passes = self._of_emissions(self.family.log_prob(seen))
-        states = passes.log_states.exp() * weight.unsqueeze(-1)  # (T, ..., B, K)
+        states = passes.log_states.exp() * some.weight.unsqueeze(-1)  # (T, ..., B, K)
         pairs = torch.zeros_like(self.log_transition)
         for t in range(len(states) - 1):
             pairs = pairs + (states[t].unsqueeze(-1) * passes.log_after(t).exp()).sum(-3)

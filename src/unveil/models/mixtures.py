@@ -23,6 +23,7 @@ from unveil.components import (
 from unveil.components.seeding import first_guess
 from unveil.distributions import MultivariateNormal
 from unveil.likelihoods.default import FEW_LEVELS
+from unveil.models.alternating import Some
 from unveil.models.em import EMModel
 from unveil.models.visit import Visit
 from unveil.variables import Batch, Observed, Variable
@@ -76,20 +77,19 @@ class MixtureModel(EMModel):
         """pi_k, (..., K)."""
         return self.log_weights.detach().softmax(-1)
 
-    def start(self, x: Tensor, mask: Tensor | None, weight: Tensor, generator: torch.Generator) -> None:
+    def start(self, some: Some, generator: torch.Generator) -> None:
         """k-means++ and random centres."""
-        guess = first_guess(
-            self.family.coordinates(x, mask), len(self.log_weights), self.family.components, weight, generator
-        )
-        self.family.start(self.family.see(x, mask), weight * guess, generator)
-        self.log_weights.copy_(shares((weight * guess).sum(-1), self.log_weights))
+        points = self.family.coordinates(some.x, some.mask)
+        r = some.weight * first_guess(points, len(self.log_weights), self.family.components, some.weight, generator)
+        self.family.start(self.family.see(some.x, some.mask), r, generator)
+        self.log_weights.copy_(shares(r.sum(-1), self.log_weights))
 
-    def expect(self, x: Tensor, mask: Tensor | None, weight: Tensor) -> tuple[Tensor, Statistics]:
+    def expect(self, some: Some) -> tuple[Tensor, Statistics]:
         """Responsibilities, and the components' statistics under them."""
-        seen = self.family.see(x, mask)
+        seen = self.family.see(some.x, some.mask)
         log_joint = self._log_joint(seen)
         log_p = log_joint.logsumexp(-2)
-        r = log_joint.sub_(log_p.unsqueeze(-2)).exp_().mul_(weight)
+        r = log_joint.sub_(log_p.unsqueeze(-2)).exp_().mul_(some.weight)
         return log_p, {"counts": r.sum(-1), **self.family.statistics(seen, r)}
 
     def maximize(self, statistics: Statistics) -> None:

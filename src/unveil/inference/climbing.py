@@ -1,0 +1,300 @@
+"""Climbing a bound by turns, from several starts: the loop of EM and of coordinate ascent.
+
+Each turn raises F = sum_n F_n - KL(q(theta) || p(theta)), to a local maximum. Several starts are made side by side, and
+the better half goes on, and on, until one is left.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from unveil.components import Statistics
+from unveil.inference.rows import AT_ONCE, Rows
+from unveil.inference.stopping import verdict
+from unveil.models.alternating import Alternating, pick, stack
+from unveil.progress import Show
+from unveil.progress import progress as shown
+from unveil.variables import Batch
+
+FALL = 1e-8
+"""A bound that falls by more than this share of it has not been rounded."""
+SCREENED = 20_000
+"""Starts are compared on so many rows at most."""
+ROUND = 10
+"""After so many steps the worse half of the starts is given up."""
+FORGETTING = 0.7
+"""Statistics of minibatches are forgotten by (t + 2) to minus this power at minibatch t (Liang & Klein 2009)."""
+
+
+@dataclass
+class Climbed:
+    """A model that was fitted by turns, and how it went.
+
+    Args:
+        model: The model.
+        bounds: The bound at the beginning and after each step, in nats per row; it never falls.
+        square: The mean over rows of their squared shares of the last bound, which tells its error.
+        rows: The data.
+        stopped: Why it ended, in words.
+        converged: Whether it ended at a maximum, as far as the stop rule tells.
+        interrupted: Whether Ctrl-C ended it; the model has the parameters of the last bound.
+        starts: The bounds of each start after each step while they were compared, (steps, starts); NaN once a start
+            was given up. Nothing where there was one.
+        compared_on: The number of rows that starts were compared on.
+        troubles: What went wrong, one sentence each.
+        seconds: How long it took.
+    """
+
+    model: Alternating
+    bounds: list[float]
+    square: float
+    rows: Rows
+    stopped: str
+    converged: bool
+    interrupted: bool
+    starts: Tensor
+    compared_on: int
+    troubles: list[str]
+    seconds: float
+
+    @property
+    def story(self) -> list[str]:
+        """How it went, a line each."""
+        lines = [self.stopped]
+        if len(self.starts):
+            reached = sorted((column[~column.isnan()][-1].item() for column in self.starts.mT), reverse=True)
+            lines.append(
+                f"the best of {len(reached)} starts, compared on {self.compared_on:,} rows; where they were given up: "
+                f"{', '.join(f'{value:.4g}' for value in reached)} nats per row"
+            )
+        return [*lines, *self.troubles]
+
+
+class Turn(NamedTuple):
+    """The first turn over all rows.
+
+    Args:
+        bound: The bound in nats per row, for each start.
+        square: The mean of the squares of what each row adds.
+        statistics: The expected statistics.
+    """
+
+    bound: Tensor
+    square: Tensor
+    statistics: Statistics
+
+
+def climb(
+    model: Alternating,
+    x: Any,
+    *,
+    doing: str,
+    weight: Any = None,
+    starts: int | None = None,
+    steps: int = 1000,
+    tolerance: float = 1e-5,
+    batch_size: int | None = None,
+    seed: int = 0,
+    progress: bool | Show = True,
+) -> Climbed:
+    """Fit a model by turns; the arguments are those of :func:`unveil.inference.em.fit`.
+
+    Args:
+        model: What to fit.
+        x: The data.
+        doing: What this is called while it is shown.
+        weight: How much each row counts.
+        starts: How many starts to try.
+        steps: The largest number of steps.
+        tolerance: How far below its maximum the bound may stay, in nats per row.
+        batch_size: Rows per minibatch.
+        seed: Decides every random number.
+        progress: Whether to show progress.
+
+    Raises:
+        ValueError: If an argument is out of range, or the data is not what the model is a model of.
+        FloatingPointError: If the bound is not finite, or falls.
+    """
+    starts = model.starts if starts is None else starts
+    _check(starts=(starts, 0), steps=(steps, 1), tolerance=(tolerance, 0), batch_size=(batch_size, 1))
+    began = time.monotonic()
+    rows = Rows(x, weight)
+    rows.check(model)
+    generator = torch.Generator().manual_seed(seed)
+    compared = rows.sample(SCREENED, generator)
+    with model.at_rest(), shown(progress, doing) as show:
+        history, best = compare(model, compared, starts, generator, show) if starts else (torch.zeros(0, 1), 0)
+        bounds = history[:, best].tolist() if compared is rows else []
+        loop = Climb(model, rows, bounds, steps, tolerance, show)
+        last = loop.run(batch_size, generator)
+    troubles = model.troubles(last.statistics)
+    for trouble in troubles:
+        warnings.warn(trouble, stacklevel=3)
+    return Climbed(
+        model.eval(),
+        loop.bounds,
+        last.square.item(),
+        rows,
+        loop.stopped,
+        loop.stopped.startswith("converged"),
+        loop.interrupted,
+        history,
+        len(compared),
+        troubles,
+        time.monotonic() - began,
+    )
+
+
+def turn(model: Alternating, rows: Rows, starts: int = 1) -> Turn:
+    """The first turn over all rows, a few at a time.
+
+    Raises:
+        FloatingPointError: If what a row adds is not finite.
+    """
+    most = AT_ONCE.get(model.device.type, AT_ONCE["cuda"])
+    at_once = max(1, min(len(rows), most // model.width(max(starts, 1), missing=rows.missing)))
+    bound = square = torch.zeros((), dtype=torch.double, device=model.device)
+    statistics: Statistics = {}
+    for some in rows.chunks(at_once, model.device):
+        value, found = model.expect(some)
+        bound, square = bound + value @ some.weight, square + value.square() @ some.weight
+        statistics = {name: statistics[name] + value if statistics else value for name, value in found.items()}
+    total = rows.weight.sum().item()
+    if not bound.isfinite().all():
+        raise FloatingPointError(_not_finite(model, rows, at_once))
+    return Turn((bound - model.cost) / total, square / total, statistics)
+
+
+class Climb:
+    """The climb from the parameters that a model has.
+
+    Args:
+        model: The model.
+        rows: The data.
+        bounds: The bounds of the steps that were made before.
+        steps: The largest number of steps.
+        tolerance: How far below its maximum the bound may stay.
+        show: Told how far it is.
+    """
+
+    def __init__(
+        self, model: Alternating, rows: Rows, bounds: list[float], steps: int, tolerance: float, show: Show
+    ) -> None:
+        self.model, self.rows, self.bounds = model, rows, bounds
+        self.steps, self.tolerance, self.show = steps, tolerance, show
+        self.stopped, self.interrupted = "", False
+
+    def run(self, batch_size: int | None, generator: torch.Generator) -> Turn:
+        """Steps until the verdict, or Ctrl-C; the turn that is returned is of the parameters that the model has."""
+        found, minibatch = turn(self.model, self.rows), 0
+        while not self._done(found):
+            before = deepcopy(self.model.state_dict())
+            try:
+                if batch_size is None:
+                    self.model.maximize(found.statistics)
+                    found = turn(self.model, self.rows)
+                else:
+                    found, minibatch = self._stepwise(found, before, batch_size, minibatch, generator)
+            except KeyboardInterrupt:
+                self.model.load_state_dict(before)
+                self.stopped, self.interrupted = f"interrupted after {len(self.bounds) - 1} steps", True
+                break
+        return found
+
+    def _stepwise(
+        self, found: Turn, before: dict[str, Tensor], batch_size: int, minibatch: int, generator: torch.Generator
+    ) -> tuple[Turn, int]:
+        """A pass of minibatches; one that lowers the bound is undone, and a step with all rows made in its place."""
+        minibatch = self._pass(found.statistics, batch_size, minibatch, generator)
+        after = turn(self.model, self.rows)
+        if after.bound < found.bound:
+            self.model.load_state_dict(before)
+            self.model.maximize(found.statistics)
+            after = turn(self.model, self.rows)
+        return after, minibatch
+
+    def _pass(self, statistics: Statistics, batch_size: int, minibatch: int, generator: torch.Generator) -> int:
+        """All rows in random order: statistics are moving averages of each minibatch's, scaled to all rows."""
+        total = self.rows.weight.sum().item()
+        for index in torch.randperm(len(self.rows), generator=generator).split(batch_size):
+            some = self.rows.take(index, self.model.device)
+            if some.weight.sum() > 0:
+                scale = total / some.weight.sum().item()
+                found, gamma = self.model.expect(some)[1], (minibatch + 2) ** -FORGETTING
+                statistics = {
+                    name: (1 - gamma) * value + gamma * scale * found[name] for name, value in statistics.items()
+                }
+                self.model.maximize(statistics)
+                minibatch += 1
+        return minibatch
+
+    def _done(self, found: Turn) -> bool:
+        """Note a bound, and judge."""
+        bound = found.bound.item()
+        if self.bounds and bound < self.bounds[-1] - FALL * (1 + abs(self.bounds[-1])):
+            raise FloatingPointError(
+                f"the bound fell from {self.bounds[-1]:.9g} to {bound:.9g} nats at step {len(self.bounds)}, which EM "
+                "never does: some variance is too small for floating point numbers; take a larger floor"
+            )
+        self.bounds.append(bound)
+        self.show("steps", len(self.bounds) - 1, self.steps)
+        self.stopped = verdict(self.bounds, self.tolerance, self.steps)
+        return bool(self.stopped)
+
+
+def compare(model: Alternating, rows: Rows, starts: int, generator: torch.Generator, show: Show) -> tuple[Tensor, int]:
+    """Make several starts, and leave the model with the one that is best after some steps.
+
+    Returns:
+        The bounds, (steps, starts), NaN once a start was given up (nothing of a single start); and which was the best.
+    """
+    some = rows.take(slice(None), model.device)
+    model.initialize(Batch(x=some.x, mask=some.mask, context=some.context), generator)
+    stack(model, starts)
+    model.start(some, generator)
+    alive, history = list(range(starts)), torch.zeros(0, starts, dtype=torch.double)
+    while len(alive) > 1:
+        for _ in range(ROUND):
+            found = turn(model, rows, len(alive))
+            line = torch.full((1, starts), torch.nan, dtype=torch.double)
+            line[0, alive] = found.bound.cpu()
+            history = torch.cat([history, line])
+            model.maximize(found.statistics)
+            show("steps, several starts", len(history), ROUND * math.ceil(math.log2(starts)))
+        worth = list(zip((~model.collapsed.expand(len(alive))).tolist(), found.bound.tolist(), strict=True))
+        kept = sorted(range(len(alive)), key=worth.__getitem__, reverse=True)[: (len(alive) + 1) // 2]
+        pick(model, torch.tensor(kept, device=model.device))
+        alive = [alive[start] for start in kept]
+    pick(model, 0)
+    return history, alive[0]
+
+
+def _not_finite(model: Alternating, rows: Rows, at_once: int) -> str:
+    """Which rows have no finite log-likelihood, in words."""
+    first = 0
+    for some in rows.chunks(at_once, model.device):
+        log_p = model.expect(some)[0].reshape(-1, len(some.weight))
+        bad = (~log_p.isfinite()).any(0).nonzero().flatten()
+        if len(bad):
+            named = ", ".join(str(first + row) for row in bad[:5].tolist())
+            return (
+                f"log p(x) of rows {named} is {log_p[:, bad[0]].min().item()}: the model finds them impossible, or "
+                "some variance is too small for floating point numbers; take a larger floor"
+            )
+        first += len(some.weight)
+    return "the sum of log p(x) over the rows is not finite"
+
+
+def _check(**arguments: tuple[float | None, float]) -> None:
+    """Refuse numbers below their smallest."""
+    for name, (value, smallest) in arguments.items():
+        if value is not None and not value >= smallest:
+            raise ValueError(f"{name}: expected at least {smallest}, got {value}")
