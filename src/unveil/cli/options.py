@@ -96,7 +96,7 @@ class TrainingOptions:
 
     Args:
         epochs: Passes over the training rows; by default as many as make about 3,000 steps.
-        batch_size: Rows per step and process; 100 by default, fewer for fewer than 1,000 rows; all for em.
+        batch_size: Rows per step and process; 100 by default, fewer for fewer than 1,000 rows; all by turns.
         lr: The learning rate: the peak of a cosine, or a schedule.
         seed: Decides every random number.
         device: cpu, cuda, cuda:1, ...; the best there is by default.
@@ -128,12 +128,12 @@ class TrainingOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EMOptions:
-    """Expectation maximisation (mixtures, factor analysis, hidden Markov models).
+class TurnsOptions:
+    """EM and coordinate ascent (mixtures, factor analysis, hidden Markov models, Bayesian models).
 
     Args:
-        by: How to fit: em or gradient; em where the model's posterior is exact.
-        starts: Starts to try, the best of which is kept; 8 where maxima are many, by default.
+        by: How to fit: em, cavi (coordinate ascent) or gradient; by default what the model allows, in this order.
+        starts: Starts to try, the best of which is kept; as many as the model needs by default.
         steps: The largest number of steps, each a pass over the training rows.
         tolerance: End when so many nats per row are left to gain, as far as the last gains tell.
     """
@@ -164,7 +164,7 @@ class JudgingOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FitOptions(JudgingOptions, EMOptions, TrainingOptions, ModelOptions, DataOptions):
+class FitOptions(JudgingOptions, TurnsOptions, TrainingOptions, ModelOptions, DataOptions):
     """The run's folder.
 
     Args:

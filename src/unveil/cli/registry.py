@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from unveil.cli.errors import UsageError, near
 from unveil.cli.signatures import a_kind
-from unveil.components import Components, ComponentsFactory
+from unveil.components import Components, ComponentsFactory, Weighting, WeightingFactory
 from unveil.config import Configurable, class_path, locate
 from unveil.flows import Dequantization, DequantizationFactory, Flow, FlowFactory, Monotone, MonotoneFactory
 from unveil.gradients import Gradient
@@ -30,6 +30,7 @@ KINDS: dict[type, str] = {
     Likelihood: "unveil.likelihoods",
     Posterior: "unveil.posteriors",
     Components: "unveil.components",
+    Weighting: "unveil.components",
     Net: "unveil.nets",
     Flow: "unveil.flows",
     Monotone: "unveil.flows",
@@ -42,7 +43,7 @@ KINDS: dict[type, str] = {
 
 FACTORIES = (
     ModelFactory, PriorFactory, LikelihoodFactory, PosteriorFactory, NetFactory, FlowFactory, MonotoneFactory,
-    DequantizationFactory, ComponentsFactory,
+    DequantizationFactory, ComponentsFactory, WeightingFactory,
 )  # fmt: skip
 SIZES: dict[type, int] = {typing.get_args(factory)[1]: len(typing.get_args(factory)[0]) for factory in FACTORIES}
 """How many arguments the factories of a kind are called with; they are not the user's to give."""

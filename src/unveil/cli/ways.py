@@ -1,4 +1,4 @@
-"""The ways of fitting that ``unveil fit`` knows: by gradients, and by expectation maximisation."""
+"""The ways of fitting that ``unveil fit`` knows: by gradients, and by turns (EM, coordinate ascent)."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import copy
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
-from unveil.cli.errors import UsageError
-from unveil.cli.options import EMOptions, FitOptions
+from unveil.cli.errors import UsageError, near
+from unveil.cli.options import FitOptions
 from unveil.cli.screen import brief
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
     from unveil.data import Data
-    from unveil.models import EMModel, Model
+    from unveil.models import Alternating, Model
     from unveil.training import Run
     from unveil.training.folder import Folder
     from unveil.training.settings import Plan
@@ -104,20 +104,28 @@ class ByGradient(Way):
         )  # fmt: skip
 
 
-class ByEM(Way):
-    """Expectation maximisation."""
+class ByTurns(Way):
+    """Expectation maximisation, or coordinate ascent."""
+
+    def __init__(self, options: FitOptions, accelerator: Accelerator, model: Alternating, by: str) -> None:
+        super().__init__(options, accelerator)
+        self.model, self.by = model, by
 
     def rehearse(self, model: Model, data: Data) -> None:
         """Look whether the model is one of such data."""
         from unveil.inference.rows import Rows
 
         if self.accelerator.num_processes > 1:
-            raise UsageError("--by: em works in one process, got several; start it without a launcher")
-        Rows(data).check(_required(model))
+            raise UsageError(f"--by: {self.by} works in one process, got several; start it without a launcher")
+        Rows(data).check(self.model)
 
     def settled(self) -> dict[str, Any]:
-        """Nothing but what was asked for."""
-        return {}
+        """The number of starts."""
+        return {"by": self.by, "starts": self._starts}
+
+    @property
+    def _starts(self) -> int:
+        return self.model.starts if self.options.starts is None else self.options.starts
 
     def described(self) -> list[str]:
         """Starts, steps, tolerance."""
@@ -125,10 +133,10 @@ class ByEM(Way):
 
         options = self.options
         sizes = "" if options.batch_size is None else f", stepwise, batches of {options.batch_size:,}"
-        tries = f"{options.starts} starts" if options.starts is not None else "starts as the model needs"
+        starts = f"{self._starts} start{'s' * (self._starts != 1)}"
         return [
-            f"expectation maximisation{sizes}",
-            f"{tries}, up to {options.steps:,} steps, until {options.tolerance:g} nats per row are left to gain",
+            f"{WAYS[self.by]}{sizes}",
+            f"{starts}, up to {options.steps:,} steps, until {options.tolerance:g} nats per row are left to gain",
             f"double precision on {find_device(options.device)}, seed {options.seed}",
         ]
 
@@ -136,36 +144,33 @@ class ByEM(Way):
         """Parameters."""
         from unveil.inference.running import take_up
 
-        take_up(copy.deepcopy(_required(model)), folder)
+        take_up(copy.deepcopy(self.model), folder)
 
     def run(self, model: Model, data: Data, folder: Folder) -> Run:
         """Climb."""
         from unveil.inference.running import run
 
         options = self.options
-        own = {name: getattr(options, name) for name in EMOptions.__dataclass_fields__ if name != "by"}
         return run(
-            _required(model), data, out=folder.path, batch_size=options.batch_size, seed=options.seed,
-            device=options.device, resume=options.resume, **own,
+            self.model, data, out=folder.path, starts=self._starts, steps=options.steps, tolerance=options.tolerance,
+            batch_size=options.batch_size, seed=options.seed, device=options.device, resume=options.resume,
         )  # fmt: skip
 
 
-def way_of(options: FitOptions, model: Model, data: Data, accelerator: Accelerator) -> Way:
-    """The way that was asked for; EM where a model can be fitted so, gradients otherwise."""
-    from unveil.models import EMModel
+WAYS = {"em": "expectation maximisation", "cavi": "coordinate ascent", "gradient": "gradient ascent"}
 
-    by = options.by or ("em" if isinstance(model, EMModel) else "gradient")
-    if by not in ("em", "gradient"):
-        raise UsageError(f"--by: expected em or gradient, got {by!r}")
+
+def way_of(options: FitOptions, model: Model, data: Data, accelerator: Accelerator) -> Way:
+    """The way that was asked for; by turns where a model can be fitted so, by gradients otherwise."""
+    from unveil.models import Alternating, EMModel
+
+    turns = "em" if isinstance(model, EMModel) else "cavi" if isinstance(model, Alternating) else None
+    by = options.by or turns or "gradient"
+    if by not in WAYS:
+        raise UsageError(f"--by: expected one of {', '.join(WAYS)}, got {by!r}{near(by, WAYS)}")
     if by == "gradient":
         return ByGradient(options, accelerator, len(data.train))
-    _required(model)
-    return ByEM(options, accelerator)
-
-
-def _required(model: Model) -> EMModel:
-    from unveil.models import EMModel
-
-    if not isinstance(model, EMModel):
-        raise UsageError(f"--by: em fits models whose posterior is exact, got {type(model).__name__}; leave it out")
-    return model
+    if not isinstance(model, Alternating) or by != turns:
+        fits = "a model whose posterior is exact" if by == "em" else "a Bayesian model of conjugate parts"
+        raise UsageError(f"--by: {by} fits {fits}, which a {type(model).__name__} is not; leave --by out")
+    return ByTurns(options, accelerator, model, by)

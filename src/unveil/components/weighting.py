@@ -12,6 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from unveil.distributions.dirichlet import dirichlet_kl, dirichlet_log
 from unveil.parts import Part
 
 
@@ -135,21 +136,3 @@ class StickBreaking(Weighting):
 
 WeightingFactory = Callable[[int], Weighting]
 """Makes a weighting from K: a class, or functools.partial of a class."""
-
-
-def dirichlet_log(alpha: Tensor) -> Tensor:
-    """E[log p_k] under Dirichlet(alpha), psi(alpha_k) - psi(sum alpha), shaped like alpha."""
-    return torch.digamma(alpha) - torch.digamma(alpha.sum(-1, keepdim=True))
-
-
-def dirichlet_kl(alpha: Tensor, prior: Tensor) -> Tensor:
-    """KL(Dirichlet(alpha) || Dirichlet(prior)) over the last axis.
-
-    log B(prior) - log B(alpha) + sum_k (alpha_k - prior_k) (psi(alpha_k) - psi(sum alpha)), B the normaliser.
-    """
-    return _log_normaliser(prior) - _log_normaliser(alpha) + ((alpha - prior) * dirichlet_log(alpha)).sum(-1)
-
-
-def _log_normaliser(alpha: Tensor) -> Tensor:
-    """sum_k log Gamma(alpha_k) - log Gamma(sum alpha)."""
-    return torch.lgamma(alpha).sum(-1) - torch.lgamma(alpha.sum(-1))

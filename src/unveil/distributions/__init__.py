@@ -4,6 +4,7 @@ from unveil.distributions.base import Distribution, Factorized, draw, sum_rightm
 from unveil.distributions.bounded import Beta, Reciprocal, Triangular, Uniform
 from unveil.distributions.coded import Coded, Quantized
 from unveil.distributions.dequantized import Dequantized, Floor
+from unveil.distributions.dirichlet import Dirichlet, Multinomial
 from unveil.distributions.discrete import Bernoulli, Binomial, Categorical, OneHotCategorical, RelaxedOneHot
 from unveil.distributions.elliptical import Elliptical, NormalRadius, PowerRadius, Radius, RadiusFactory, StudentRadius
 from unveil.distributions.implicit import differentiable_root
@@ -43,6 +44,7 @@ __all__ = [
     "Chi2",
     "Coded",
     "Dequantized",
+    "Dirichlet",
     "DiscretizedLogistic",
     "Distribution",
     "Elliptical",
@@ -62,6 +64,7 @@ __all__ = [
     "MarkovChain",
     "Masked",
     "Mixture",
+    "Multinomial",
     "MultivariateNormal",
     "Normal",
     "NormalRadius",

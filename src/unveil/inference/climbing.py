@@ -128,6 +128,8 @@ def climb(
     began = time.monotonic()
     rows = Rows(x, weight)
     rows.check(model)
+    if model.memory is not None:
+        rows.memory = torch.zeros(len(rows), *model.memory, dtype=torch.double, device=model.device)
     generator = torch.Generator().manual_seed(seed)
     compared = rows.sample(SCREENED, generator)
     with model.at_rest(), shown(progress, doing) as show:

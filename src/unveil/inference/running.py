@@ -1,17 +1,19 @@
-"""Fit a model by EM to a data set, and write a run's folder."""
+"""Fit a model by turns to a data set, by EM or by coordinate ascent, and write a run's folder."""
 
 from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from unveil.data import Data
 from unveil.files import write_text
-from unveil.inference.em import Fitted
-from unveil.inference.em import fit as climb
+from unveil.inference import cavi, em
+from unveil.inference.climbing import Climbed
+from unveil.models.alternating import Alternating
 from unveil.models.checking import check_kind
 from unveil.models.em import EMModel
 from unveil.models.saving import fill, read_tensors, save, write_tensors
@@ -24,7 +26,7 @@ from unveil.training.state import Counters, read_counters
 
 
 def run(
-    model: EMModel,
+    model: Alternating,
     data: Any,
     *,
     out: str | Path | None = None,
@@ -38,7 +40,7 @@ def run(
     overwrite: bool = False,
     progress: bool | Show = True,
 ) -> Run:
-    """Fit a model by expectation maximisation to the training rows, as :func:`unveil.fit` does by gradients.
+    """Fit a model by EM or coordinate ascent to the training rows, as :func:`unveil.fit` does by gradients.
 
     Args:
         model: What to fit; its parameters are changed.
@@ -46,7 +48,7 @@ def run(
         out: A folder for weights and metrics; nothing is written without one.
         starts: How many starts to try.
         steps: The largest number of steps.
-        tolerance: How far below its maximum the mean log-likelihood may stay, in nats per row.
+        tolerance: How far below its maximum the bound may stay, in nats per row.
         batch_size: Rows per M-step, for stepwise EM; all rows by default.
         seed: Decides every random number.
         device: ``"cpu"``, ``"cuda"``, ...; the best there is by default.
@@ -76,7 +78,8 @@ def run(
         folder.claim(resume=resume, overwrite=overwrite)
     began = time.monotonic()
     model.to(find_device(device))
-    fitted = climb(
+    fit: Callable[..., Climbed] = em.fit if isinstance(model, EMModel) else cavi.fit
+    fitted = fit(
         model,
         data,
         starts=starts,
@@ -95,8 +98,8 @@ def run(
     return Run(model, data, metrics, folder.path if folder else None, finished, seconds, str(fitted))
 
 
-def records(fitted: Fitted, before: int, *, skip: bool) -> list[Record]:
-    """The metrics of each step: one pass over the data, and the bound, which is the log-likelihood."""
+def records(fitted: Climbed, before: int, *, skip: bool) -> list[Record]:
+    """The metrics of each step: one pass over the data, and the bound in nats per row."""
     steps = range(before, before + len(fitted.bounds))
     found = [
         {"step": step, "epoch": step, "objective": bound} for step, bound in zip(steps, fitted.bounds, strict=True)
@@ -104,7 +107,7 @@ def records(fitted: Fitted, before: int, *, skip: bool) -> list[Record]:
     return found[skip:]
 
 
-def write(folder: Folder, model: EMModel, data: Data, metrics: list[Record], counters: Counters) -> None:
+def write(folder: Folder, model: Alternating, data: Data, metrics: list[Record], counters: Counters) -> None:
     """Write a run's folder."""
     save(model, folder.weights)
     if data.format is not None:
@@ -115,7 +118,7 @@ def write(folder: Folder, model: EMModel, data: Data, metrics: list[Record], cou
     write_tensors(folder.checkpoint, model.state_dict(), header)
 
 
-def take_up(model: EMModel, folder: Folder) -> Counters:
+def take_up(model: Alternating, folder: Folder) -> Counters:
     """Go on from a folder's checkpoint.
 
     Raises:

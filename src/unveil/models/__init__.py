@@ -17,6 +17,7 @@ from unveil.models.mixtures import (
     MixtureOfFactorAnalysers,
 )
 from unveil.models.model import Model
+from unveil.models.regression import BayesianLinearRegression
 from unveil.models.saving import load, save
 from unveil.models.sources import (
     FromPosterior,
@@ -29,6 +30,7 @@ from unveil.models.sources import (
     Tempered,
 )
 from unveil.models.term import Term
+from unveil.models.topics import LatentDirichletAllocation
 from unveil.models.trace import Trace
 from unveil.models.visit import Conditioned, Visit
 
@@ -42,6 +44,7 @@ __all__ = [
     "VAE",
     "Alternating",
     "BayesianGaussianMixture",
+    "BayesianLinearRegression",
     "BernoulliMixture",
     "CategoricalHMM",
     "CategoricalMixture",
@@ -58,6 +61,7 @@ __all__ = [
     "Given",
     "Glow",
     "HiddenMarkov",
+    "LatentDirichletAllocation",
     "MixtureModel",
     "MixtureOfFactorAnalysers",
     "Mode",
