@@ -9,7 +9,7 @@ from dataclasses import MISSING, fields
 
 from unveil.cli.documented import arguments, summary
 from unveil.cli.line import SHORT
-from unveil.cli.options import EvaluateOptions, FitOptions, PartsOptions, SampleOptions
+from unveil.cli.options import DemoOptions, EvaluateOptions, FitOptions, PartsOptions, SampleOptions
 
 USAGE = """\
 usage: unveil COMMAND [options]
@@ -19,6 +19,7 @@ Deep latent-variable models: build one, fit it to your data, and know what it ha
   unveil fit        fit a model to data; with no options, a VAE to 1,797 handwritten digits
   unveil evaluate   evaluate a fitted model: bound, log-likelihood, rate, distortion, information
   unveil sample     draw from a fitted model
+  unveil demo       watch how models are fitted, in pictures
   unveil parts      list the parts that models are made of, or the options of one
 
 `unveil COMMAND --help` shows a command's options; `unveil --version` the version.
@@ -52,6 +53,12 @@ usage: unveil sample RUN [-n SIZE] [--out FILE] [options]
 Draw from a fitted model: a picture for images, numbers otherwise.
 """
 
+DEMO = """\
+usage: unveil demo [DEMO] [--out FOLDER]
+
+Watch how models are fitted: writes pictures.
+"""
+
 PARTS = """\
 usage: unveil parts [NAME]
 
@@ -62,9 +69,10 @@ PAGES = {
     "fit": (FIT, FitOptions, AFTER_FIT),
     "evaluate": (EVALUATE, EvaluateOptions, ""),
     "sample": (SAMPLE, SampleOptions, ""),
+    "demo": (DEMO, DemoOptions, ""),
     "parts": (PARTS, PartsOptions, ""),
 }
-POSITIONAL = {"evaluate": "run", "sample": "run", "parts": "name"}
+POSITIONAL = {"evaluate": "run", "sample": "run", "demo": "demo", "parts": "name"}
 VALUES = {"int": "N", "float": "X"}
 COLUMN = 26
 

@@ -238,6 +238,21 @@ class SampleOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DemoOptions:
+    """What to show.
+
+    Args:
+        demo: em: EM on two moons and on digits, animated; beside a net's posterior; approximating densities.
+        out: The folder that pictures go to; runs/demo-NAME by default.
+        seed: Decides every random number.
+    """
+
+    demo: str = "em"
+    out: str | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class PartsOptions:
     """What to show.
 

@@ -108,6 +108,11 @@ class Components(Part, ABC, Generic[Seen]):
     def collapsed(self) -> Tensor:
         """Which components are held from collapsing onto fewer dimensions than the data has, (..., K)."""
 
+    @property
+    @abstractmethod
+    def means(self) -> Tensor:
+        """E[x | k] in the data's units, (..., K, \\*shape)."""
+
     @abstractmethod
     def width(self, starts: int, *, missing: bool) -> int:
         """About how many numbers it holds for each example while so many starts are fitted side by side."""

@@ -156,6 +156,11 @@ class Categorical(ExponentialFamily):
         return self.see(x, mask)
 
     @property
+    def means(self) -> Tensor:
+        """E[x | k], (..., K, \\*shape)."""
+        return self.probabilities @ torch.arange(self.levels).to(self.logits)
+
+    @property
     def probabilities(self) -> Tensor:
         """p_kd[l], (..., K, \\*shape, L)."""
         return self.logits.detach().softmax(-1).unflatten(-2, self.x.shape)

@@ -1,6 +1,7 @@
 """Models: one walk each, under interchangeable sources; and the named systems."""
 
 from unveil.models.alternating import Alternating, Some
+from unveil.models.amortized import AmortizedMixture
 from unveil.models.bayes import BayesianGaussianMixture, DirichletProcessMixture
 from unveil.models.em import EMModel
 from unveil.models.enumeration import Enumerate
@@ -43,6 +44,7 @@ __all__ = [
     "NSF",
     "VAE",
     "Alternating",
+    "AmortizedMixture",
     "BayesianGaussianMixture",
     "BayesianLinearRegression",
     "BernoulliMixture",

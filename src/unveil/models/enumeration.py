@@ -1,4 +1,4 @@
-"""The source that takes every value: the exact posterior of finite latent variables (EM's E-step)."""
+"""The source that takes every value of finite latents, weighted by the exact posterior (EM's E-step) or by q."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.distributions import Distribution
 
 from unveil.distributions import Categorical, OneHotCategorical
 from unveil.models.sources import Source, Taken
-from unveil.models.trace import Trace
+from unveil.models.trace import Trace, added
 
 
 def _levels(distribution: Distribution | None) -> int | None:
@@ -36,12 +36,14 @@ class Enumerate(Source):
     Args:
         levels: The number of values of each variable, in the order of the walk: ``{"z": 3}``.
         one_hot: Whether the variables' values are one-hot vectors rather than integers.
+        exact: Whether values are weighted by the exact posterior; by the walk's own q otherwise, so that expectations
+            under q are sums, without Monte Carlo error.
     """
 
-    def __init__(self, levels: Mapping[str, int], *, one_hot: bool = False) -> None:
+    def __init__(self, levels: Mapping[str, int], *, one_hot: bool = False, exact: bool = True) -> None:
         self.levels = dict(levels)
         super().__init__(math.prod(self.levels.values()))
-        self.one_hot = one_hot
+        self.one_hot, self.exact = one_hot, exact
         grids = torch.meshgrid(*[torch.arange(n) for n in self.levels.values()], indexing="ij")
         self.grid = {name: grid.reshape(-1) for name, grid in zip(self.levels, grids, strict=True)}
 
@@ -59,20 +61,23 @@ class Enumerate(Source):
         raise NotImplementedError
 
     def finish(self, trace: Trace) -> Trace:
-        """The trace with the exact posterior as q and as the particles' weights."""
+        """The trace with the particles' weights; the exact posterior is its q, too."""
         for name, levels in self.levels.items():
             known = _levels(trace[name].p)
             if known is not None and known != levels:
                 raise ValueError(f"levels: expected {known} for {name!r}, as its distribution has, got {levels}")
+        if not self.exact:
+            log_q = added(term.log_q for term in trace.latents)
+            return Trace(trace.terms, trace.shape, log_weight=log_q, auxiliary=trace.auxiliary)
         log_joint = trace.log_joint.log_softmax(0)
         grid = log_joint.reshape(*self.levels.values(), -1)
         names = list(self.levels)
-        log_q: dict[str, Tensor] = {}
+        each: dict[str, Tensor] = {}
         above: Tensor | int = 0
         for depth, name in enumerate(names, start=1):
             below = tuple(range(depth, len(names)))
             marginal = _log_sum(grid, below) if below else grid
             conditional = torch.where(marginal > -torch.inf, marginal - above, -torch.inf)  # -inf - -inf is no number
-            log_q[name] = conditional.expand_as(grid).reshape(trace.shape)
+            each[name] = conditional.expand_as(grid).reshape(trace.shape)
             above = marginal
-        return Trace(trace.with_log_q(log_q).terms, trace.shape, log_weight=log_joint, auxiliary=trace.auxiliary)
+        return Trace(trace.with_log_q(each).terms, trace.shape, log_weight=log_joint, auxiliary=trace.auxiliary)

@@ -1,7 +1,7 @@
 """Objectives: traces -> one value per example."""
 
 from unveil.objectives.base import Objective
-from unveil.objectives.bounds import ELBO, IWAE, BetaELBO, FreeBits, Hybrid
+from unveil.objectives.bounds import ELBO, IWAE, BetaELBO, FreeBits, Hybrid, SummedELBO
 from unveil.objectives.schedules import Constant, Cosine, Cyclical, Linear, Schedule, WarmUp, schedule
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Linear",
     "Objective",
     "Schedule",
+    "SummedELBO",
     "WarmUp",
     "schedule",
 ]

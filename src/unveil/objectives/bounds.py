@@ -8,11 +8,13 @@ With D the distortion E_q[-log p(x | z)] and R the rate KL(q(z | x) || p(z)) of 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
 from unveil.distributions import Generator, kl_per_dim
-from unveil.models import FromPrior, Source, Trace
+from unveil.models import Enumerate, FromPrior, Source, Trace
 from unveil.models.term import Term
 from unveil.objectives.base import Objective
 from unveil.objectives.schedules import Schedule, schedule
@@ -40,6 +42,22 @@ class ELBO(Objective):
     def forward(self, trace: Trace) -> Tensor:
         """-D - R, (B,)."""
         return trace.expectation(trace.log_likelihood - trace.rate(closed_form=self.closed_form))
+
+
+class SummedELBO(ELBO):
+    """The ELBO of finite latent variables, its expectation a sum over all their values: no Monte Carlo error.
+
+    Args:
+        levels: The number of values of each latent variable, in the order of the walk: ``{"z": 10}``.
+    """
+
+    def __init__(self, levels: Mapping[str, int]) -> None:
+        super().__init__()
+        self.levels = dict(levels)
+
+    def sources(self, generator: Generator, *, pathwise: bool) -> tuple[Source, ...]:
+        """Every value, weighted by q."""
+        return (Enumerate(self.levels, exact=False),)
 
 
 class BetaELBO(Objective):

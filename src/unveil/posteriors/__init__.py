@@ -2,5 +2,6 @@
 
 from unveil.posteriors.base import Posterior, PosteriorFactory
 from unveil.posteriors.gaussian import DiagonalGaussian, FullGaussian
+from unveil.posteriors.mixture import Categorical, MixtureOfGaussians
 
-__all__ = ["DiagonalGaussian", "FullGaussian", "Posterior", "PosteriorFactory"]
+__all__ = ["Categorical", "DiagonalGaussian", "FullGaussian", "MixtureOfGaussians", "Posterior", "PosteriorFactory"]

@@ -22,24 +22,22 @@ class Posterior(Part, ABC):
         latent_dim: The size d of z.
         context: The number of features of the context, 0 without one.
         encoder: Makes the net from x (and context) to the parameters.
+        shape: The shape of the parameters, which the encoder gives.
     """
 
-    def __init__(self, x: Variable, latent_dim: int, context: int = 0, encoder: NetFactory = MLP) -> None:
+    def __init__(
+        self, x: Variable, latent_dim: int, context: int = 0, encoder: NetFactory = MLP, *, shape: Shape
+    ) -> None:
         super().__init__()
         if latent_dim < 1:
             raise ValueError(f"latent_dim: expected at least 1, got {latent_dim}")
         self.variable, self.latent_dim = x, latent_dim
         self.standardize = None if x.levels == 2 else Standardize(x.shape)
-        self.net: Net = encoder(x.shape, self.parameter_shape(latent_dim), context)
-
-    @staticmethod
-    @abstractmethod
-    def parameter_shape(latent_dim: int) -> Shape:
-        """The shape of the encoder's output."""
+        self.net: Net = encoder(x.shape, shape, context)
 
     @abstractmethod
     def distribution(self, parameters: Tensor) -> Distribution:
-        """q with these parameters, (..., \\*parameter_shape)."""
+        """q with these parameters, (..., \\*shape)."""
 
     def initialize(self, x: Tensor, generator: torch.Generator) -> None:
         """Take the moments that inputs are standardized with; ones and zeros stay as they are."""

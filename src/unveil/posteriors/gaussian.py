@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from unveil.distributions import MultivariateNormal, Normal
-from unveil.nets import MLP, NetFactory, Shape
+from unveil.nets import MLP, NetFactory
 from unveil.posteriors.base import Posterior, scale_of
 from unveil.variables import Variable
 
@@ -30,13 +30,8 @@ class DiagonalGaussian(Posterior):
         encoder: NetFactory = MLP,
         log_variance: tuple[float, float] | None = None,
     ) -> None:
-        super().__init__(x, latent_dim, context, encoder)
+        super().__init__(x, latent_dim, context, encoder, shape=(2, latent_dim))
         self.log_variance = log_variance
-
-    @staticmethod
-    def parameter_shape(latent_dim: int) -> Shape:
-        """(mu, log sigma^2)."""
-        return (2, latent_dim)
 
     def distribution(self, parameters: Tensor) -> Normal:
         """N(mu, diag sigma^2)."""
@@ -47,12 +42,18 @@ class DiagonalGaussian(Posterior):
 
 
 class FullGaussian(Posterior):
-    """q(z | x) = N(mu(x), L(x) L(x)') with L = diag(s) (I + N), N strictly lower triangular."""
+    """q(z | x) = N(mu(x), L(x) L(x)') with L = diag(s) (I + N), N strictly lower triangular.
 
-    @staticmethod
-    def parameter_shape(latent_dim: int) -> Shape:
-        """mu, log s, and the d (d - 1) / 2 entries of N."""
-        return (2 * latent_dim + latent_dim * (latent_dim - 1) // 2,)
+    Args:
+        x: What is observed.
+        latent_dim: The size d of z.
+        context: The number of features of the context.
+        encoder: Makes the net from x to mu, log s, and the d (d - 1) / 2 entries of N.
+    """
+
+    def __init__(self, x: Variable, latent_dim: int, context: int = 0, encoder: NetFactory = MLP) -> None:
+        below = latent_dim * (latent_dim - 1) // 2
+        super().__init__(x, latent_dim, context, encoder, shape=(2 * latent_dim + below,))
 
     def distribution(self, parameters: Tensor) -> MultivariateNormal:
         """N(mu, L L')."""

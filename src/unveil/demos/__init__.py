@@ -1,0 +1,1 @@
+"""Small shows of what the library does, one file each: ``unveil demo NAME``."""
