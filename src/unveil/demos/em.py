@@ -6,6 +6,7 @@ Writes moons.gif, digits.gif, amortized.png and densities.png.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -87,7 +88,9 @@ def watched(model: MixtureModel, x: Tensor, steps: int, seed: int) -> list[Frame
     bounds, frames = [model.log_prob(x).mean().item()], []
     for step in range(steps + 1):
         if step:
-            bounds = [*bounds, em.fit(model, x, starts=0, steps=1, tolerance=0, progress=False).bounds[-1]]
+            with warnings.catch_warnings():  # troubles on the way are in the picture
+                warnings.simplefilter("ignore", UserWarning)
+                bounds = [*bounds, em.fit(model, x, starts=0, steps=1, tolerance=0, progress=False).bounds[-1]]
         covariances = getattr(model.family, "covariances", torch.zeros(0))
         frames.append(Frame(model.family.means, covariances, model.weights, model.responsibilities(x), bounds))
     return frames
@@ -95,11 +98,13 @@ def watched(model: MixtureModel, x: Tensor, steps: int, seed: int) -> list[Frame
 
 @torch.no_grad()
 def begin_poorly(model: MixtureModel, x: Tensor, seed: int) -> None:
-    """All components alike, but for a little noise: what k-means++ would find at once is left to EM."""
+    """Components hardly apart, about random examples: what k-means++ would find at once is left to EM."""
     generator = torch.Generator().manual_seed(seed)
     model.initialize(Batch(x=x), generator)
-    noise = torch.rand(len(x), model.family.components, generator=generator, dtype=torch.double).square()
-    r = (noise / noise.sum(-1, keepdim=True)).mT
+    points = model.family.coordinates(x)
+    centres = points[:, torch.randperm(len(x), generator=generator)[: model.family.components]]
+    distance = torch.cdist(centres.mT, points.mT).square()
+    r = (-6 * distance / distance.mean()).softmax(0)
     model.family.start(model.family.see(x), r, generator)
 
 
@@ -129,7 +134,7 @@ def animate(path: Path, frames: list[Frame], picture: Callable[[Frame], Figure])
     return path
 
 
-def moons(path: Path, seed: int, say: Say, components: int = 10, steps: int = 40) -> Path:
+def moons(path: Path, seed: int, say: Say, components: int = 8, steps: int = 40) -> Path:
     """A Gaussian mixture on two moons, step by step."""
     x = two_moons(800, seed)
     frames = watched(GaussianMixture(Variable((2,)), components=components), x, steps, seed)
@@ -155,9 +160,7 @@ def digits(path: Path, seed: int, say: Say, components: int = 20, steps: int = 3
     x = data.train.rows(slice(None)).observed["x"]
     frames = watched(BernoulliMixture(_variable(data), components=components), x, steps, seed)
     last = frames[-1].bounds[-1]
-    say(
-        f"digits: log-likelihood {last:.2f} nats per image (exact, {len(x):,} images) after {steps} steps from a poor start"
-    )
+    say(f"digits: log-likelihood {last:.2f} nats per image (exact, {len(x):,} images) after {steps} steps")
 
     def picture(frame: Frame) -> Figure:
         note = f"step {len(frame.bounds) - 1}: a mixture of {components} Bernoullis"
