@@ -110,6 +110,11 @@ class Components(Part, ABC, Generic[Seen]):
 
     @property
     @abstractmethod
+    def free(self) -> int:
+        """The number of free parameters, which information criteria count."""
+
+    @property
+    @abstractmethod
     def means(self) -> Tensor:
         """E[x | k] in the data's units, (..., K, \\*shape)."""
 

@@ -96,6 +96,11 @@ class Binomial(ExponentialFamily):
         """None: probabilities have an upper limit."""
         return torch.zeros(self.logits.shape[:-1], dtype=torch.bool, device=self.logits.device)
 
+    @property
+    def free(self) -> int:
+        """K D."""
+        return self.logits.numel()
+
     def width(self, starts: int, *, missing: bool) -> int:
         """T(x)."""
         return 2 + self.x.features
@@ -169,6 +174,11 @@ class Categorical(ExponentialFamily):
     def collapsed(self) -> Tensor:
         """None: probabilities have an upper limit."""
         return torch.zeros(self.logits.shape[:-2], dtype=torch.bool, device=self.logits.device)
+
+    @property
+    def free(self) -> int:
+        """K D (L - 1)."""
+        return self.components * self.x.features * (self.levels - 1)
 
     def width(self, starts: int, *, missing: bool) -> int:
         """T(x)."""

@@ -194,6 +194,12 @@ class FactorAnalyser(Components[Columns], ABC):
         """Where some variance of the noise is at its floor."""
         return ((2 * self.log_scale).exp() <= self.floor * (1 + 1e-6)).any(-1)
 
+    @property
+    def free(self) -> int:
+        """Means, loadings but for their rotations, and noise."""
+        rotations = self.latent_dim * (self.latent_dim - 1) // 2
+        return sum(each.numel() for each in self.parameters()) - self.components * rotations
+
     def width(self, starts: int, *, missing: bool) -> int:
         """u, and the codes' moments for each component and start."""
         moments = (self.latent_dim + 1) * (self.latent_dim + 3)

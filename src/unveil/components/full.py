@@ -102,6 +102,12 @@ class _Correlated(Gaussian, ABC):
         smallest = torch.linalg.svdvals(self.triangle)[..., -1].square()
         return (smallest <= self.floor * (1 + 1e-6)).expand(self.loc.shape[:-1])
 
+    @property
+    def free(self) -> int:
+        """Means, and triangles."""
+        d = self.x.features
+        return self.loc.numel() + len(self.log_triangle) * d * (d + 1) // 2
+
     def width(self, starts: int, *, missing: bool) -> int:
         """T(x); where entries are missing, a D x D matrix for each component and start."""
         d = self.x.features

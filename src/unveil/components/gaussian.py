@@ -120,6 +120,11 @@ class _Independent(Gaussian, ABC):
         """Where some variance is at its floor."""
         return ((2 * self.log_scale).exp() <= self.floor * (1 + 1e-6)).any(-1)
 
+    @property
+    def free(self) -> int:
+        """Means, and variances."""
+        return self.loc.numel() + self.log_scale.numel()
+
     def width(self, starts: int, *, missing: bool) -> int:
         """T(x)."""
         return 1 + 2 * self.x.features

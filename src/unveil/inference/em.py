@@ -24,6 +24,8 @@ from unveil.progress import Show
 class Fitted(Climbed):
     """A model that EM has fitted, and how it went: its bound is the mean of log p(x), exactly."""
 
+    model: EMModel
+
     @property
     def log_likelihood(self) -> Estimate:
         """The mean of log p(x) over the rows that it was fitted to; with weights, over rows that are as many."""
@@ -32,9 +34,21 @@ class Fitted(Climbed):
         error = math.sqrt(max(self.square - mean**2, 0) / (effective - 1)) if effective > 1 else math.nan
         return Estimate(mean, 0.0, error, 0, len(weight), "exact")
 
+    @property
+    def bic(self) -> float:
+        """The Bayesian information criterion of all rows, -2 log p(X) + free parameters x log N: lower is better."""
+        total = self.rows.weight.sum().item()
+        return -2 * total * self.bounds[-1] + self.model.free * math.log(total)
+
+    @property
+    def aic(self) -> float:
+        """Akaike's information criterion of all rows, -2 log p(X) + 2 x free parameters: lower is better."""
+        return -2 * self.rows.weight.sum().item() * self.bounds[-1] + 2 * self.model.free
+
     def __str__(self) -> str:
         found = self.log_likelihood
-        return "\n".join([f"log-likelihood {found} of the {found.examples:,} rows", *self.story])
+        criteria = f"BIC {self.bic:,.1f}, AIC {self.aic:,.1f} ({self.model.free:,} free parameters)"
+        return "\n".join([f"log-likelihood {found} of the {found.examples:,} rows; {criteria}", *self.story])
 
 
 def fit(

@@ -6,7 +6,7 @@ With q(z | x) = p(z | x), the ELBO is log p(x): the gap is zero. What is called 
 
 from __future__ import annotations
 
-from abc import ABC
+from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor
@@ -28,6 +28,11 @@ class EMModel(Alternating, ABC):
     def __init__(self, x: Variable, context: Variable | None = None) -> None:
         no_context(self, context)
         super().__init__(x)
+
+    @property
+    @abstractmethod
+    def free(self) -> int:
+        """The number of free parameters, which information criteria count."""
 
     @torch.no_grad()
     def log_prob(self, x: Observed | Batch) -> Tensor:

@@ -63,6 +63,11 @@ class _LinearGaussian(EMModel):
         """Regress x on z."""
         self.family.maximize(statistics)
 
+    @property
+    def free(self) -> int:
+        """Those of the factor analyser."""
+        return self.family.free
+
     def width(self, starts: int, *, missing: bool) -> int:
         """What the factor analyser holds."""
         return self.family.width(starts, missing=missing)

@@ -144,6 +144,12 @@ class HiddenMarkov(EMModel):
         self.log_transition.copy_(shares(statistics["pairs"], self.log_transition))
         self.family.maximize(statistics)
 
+    @property
+    def free(self) -> int:
+        """Those of the emissions, K - 1 of the beginning and K (K - 1) of the transitions."""
+        states = self.family.components
+        return self.family.free + states**2 - 1
+
     def width(self, starts: int, *, missing: bool) -> int:
         """What the emissions see of each observation, and the passes."""
         states, steps = len(self.transition), self.x.shape[0]

@@ -97,6 +97,11 @@ class MixtureModel(EMModel):
         self.log_weights.copy_(shares(statistics["counts"], self.log_weights))
         self.family.maximize(statistics)
 
+    @property
+    def free(self) -> int:
+        """Those of the components, and K - 1 shares."""
+        return self.family.free + self.family.components - 1
+
     def width(self, starts: int, *, missing: bool) -> int:
         """What the components see, and three numbers for each component."""
         return self.family.width(starts, missing=missing) + 3 * starts * self.family.components
