@@ -198,6 +198,11 @@ DENSITIES: dict[str, Density] = {
         ("mean", "variance"),
         True,
     ),
+    "Multinomial": Density(
+        lambda p, *b: d.Multinomial(torch.full(b, 4), p.real(*b, 3).log_softmax(-1)),
+        finite(levels(5, 3)[levels(5, 3).sum(-1) == 4]),
+        ("mean", "variance"),
+    ),
     "MultivariateNormal": Density(lambda p, *b: d.MultivariateNormal(p.real(*b, 2), p.lower(*b, 2)), plane, ALL),
     "Normal": Density(lambda p, *b: d.Normal(p.real(*b, 2), p.positive(*b, 2)), plane, ALL),
     "OneHotCategorical": Density(
@@ -245,6 +250,7 @@ POSTERIORS = {
     "DiagonalGaussian": posteriors.DiagonalGaussian,
     "DiagonalGaussian clamped": partial(posteriors.DiagonalGaussian, log_variance=(-6.0, 2.0)),
     "FullGaussian": posteriors.FullGaussian,
+    "MixtureOfGaussians": partial(posteriors.MixtureOfGaussians, components=3),
 }
 LIKELIHOODS = {
     "Bernoulli": (likelihoods.Bernoulli, BINARY),
@@ -407,6 +413,16 @@ EM_MODELS: dict[str, Callable[[], models.EMModel]] = {
     "ProbabilisticPCA": partial(models.ProbabilisticPCA, REAL, latent_dim=1),
 }
 """The models that EM fits, which stay in double precision: ``tests/em`` holds their contracts."""
+ELSEWHERE: dict[str, Callable[[], object]] = {
+    "AmortizedMixture": partial(models.AmortizedMixture, REAL, components=2, encoder=TINY),
+    "BayesianGaussianMixture": partial(models.BayesianGaussianMixture, REAL, components=2),
+    "BayesianLinearRegression": partial(models.BayesianLinearRegression, Variable((1,)), Variable((2,))),
+    "Categorical": partial(posteriors.Categorical, REAL, 3, 0, TINY),
+    "DirichletProcessMixture": partial(models.DirichletProcessMixture, REAL, components=2),
+    "LatentDirichletAllocation": partial(models.LatentDirichletAllocation, Variable((4,), levels=9), topics=2),
+    "SummedELBO": partial(objectives.SummedELBO, {"z": 3}),
+}
+"""What has tests of its own: models in double precision, and parts of discrete latent variables."""
 SOURCES = {
     "Enumerate": lambda g: models.Enumerate({"z": 3}),
     "Given": lambda g: models.Given({"z": torch.zeros(3, 1, LATENT)}),
@@ -438,7 +454,7 @@ MODULES: dict[str, dict[str, Callable[[], nn.Module]]] = {
 }
 """Every registered module by concept: what makes one."""
 RECORDS = {
-    "Conditioned", "Dequantized", "Floor", "NormalRadius", "Point", "PowerRadius", "RowGenerators", "Step",
+    "Conditioned", "Dequantized", "Floor", "NormalRadius", "Point", "PowerRadius", "RowGenerators", "Some", "Step",
     "StudentRadius", "Term", "Trace", "Transformed", "Visit",
 }  # fmt: skip
 """Records, noise streams, and distributions that are made of data or of modules rather than of parameters: the tests of

@@ -10,6 +10,7 @@ from unveil.cli.documented import arguments
 from unveil.cli.parts import own_options
 from unveil.cli.registry import KINDS, NAMES, SIZES, find, named, spelled, word
 from unveil.cli.signatures import Slot, parameters
+from unveil.components import Components, Weighting
 from unveil.flows import Dequantization, Flow
 from unveil.likelihoods import Likelihood
 from unveil.models import Model
@@ -26,6 +27,8 @@ SIZE_NAMES = {
     Net: ["in_shape", "out_shape", "context"],
     Flow: ["shape", "context"],
     Dequantization: ["x"],
+    Components: ["x", "components"],
+    Weighting: ["components"],
 }
 
 

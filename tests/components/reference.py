@@ -81,6 +81,12 @@ def moments(name: str, family: Components, x: Tensor) -> tuple[np.ndarray, np.nd
     return mu, np.stack(sigma)
 
 
+def in_units(covariance: Tensor, deviation: np.ndarray) -> Tensor:
+    """A covariance of u = x / deviation, of that of x."""
+    scale = torch.from_numpy(deviation)
+    return covariance / (scale.unsqueeze(-1) * scale)
+
+
 def gaussian(row: np.ndarray, seen: np.ndarray, mu: np.ndarray, sigma: np.ndarray) -> float:
     """log N of the entries that are seen, of the marginal's mean and covariance."""
     if not seen.any():

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.registry import CONTEXT, LATENT, MODELS, SOURCES, batch, data, make, noise
-from unveil.distributions import Masked, RowGenerators
+from unveil.distributions import RowGenerators, masked
 from unveil.models import FromPosterior, FromPrior, Given, Mode, Model
 from unveil.variables import Batch
 
@@ -144,10 +144,10 @@ def test_a_masked_entry_is_left_out_of_the_likelihood_alone(name, generator):
     made = model(name)
     examples, z = batch(made), noise(1, 6, LATENT)
     mask = torch.rand(6, *made.x.shape, generator=generator) < 0.5
-    masked = Batch(x=examples.x, context=examples.context, mask=mask)
-    trace = made.trace(masked, Given({"z": z}))
+    holed = Batch(x=examples.x, context=examples.context, mask=mask)
+    trace = made.trace(holed, Given({"z": z}))
     p = made.likelihood(z, examples.context)
-    torch.testing.assert_close(trace["x"].log_p, Masked(p, mask).log_prob(examples["x"]))
+    torch.testing.assert_close(trace["x"].log_p, masked(p, mask).log_prob(examples["x"]))
     torch.testing.assert_close(trace["z"].log_p, made.trace(examples, Given({"z": z}))["z"].log_p)
 
 

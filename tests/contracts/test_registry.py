@@ -16,7 +16,7 @@ import unveil.nets
 import unveil.objectives
 import unveil.posteriors
 import unveil.priors
-from tests.registry import DENSITIES, MODULES, RECORDS, SOURCES, Leaves, make, modules
+from tests.registry import DENSITIES, ELSEWHERE, EM_MODELS, MODULES, RECORDS, SOURCES, Leaves, make, modules
 
 PACKAGES = [
     unveil.distributions,
@@ -35,6 +35,7 @@ def registered() -> set[type]:
     instances: list[object] = [make(*case) for case in modules()]
     instances += [density.make(Leaves()) for density in DENSITIES.values()]
     instances += [source(None) for source in SOURCES.values()]
+    instances += [made() for made in (*EM_MODELS.values(), *ELSEWHERE.values())]
     return {type(instance) for instance in instances}
 
 

@@ -127,6 +127,7 @@ SMOOTH += [
     "Mixture of full",
     "MultivariateNormal",
     "RelaxedOneHot",
+    "Steps",
 ]
 
 

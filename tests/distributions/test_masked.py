@@ -62,7 +62,7 @@ def test_with_all_entries_observed_nothing_changes_and_with_none_the_log_probabi
     assert torch.equal(masked(base, torch.zeros(4, 2, dtype=torch.bool)).log_prob(value), torch.zeros(4))
 
 
-@pytest.mark.parametrize("name", ["MultivariateNormal", "Mixture", "OneHotCategorical"])
+@pytest.mark.parametrize("name", ["Elliptical", "Mixture", "OneHotCategorical"])
 def test_a_density_that_does_not_factorise_is_refused(name):
     base: Distribution = DENSITIES[name].make(Leaves())
     with pytest.raises(TypeError, match="mask: expected a likelihood that factorises"):

@@ -31,6 +31,7 @@ ALLOWED = {
     "inference": MODELS | {"evaluation", "data", "training", "files", "progress"},
     "training": MODELS | {"objectives", "gradients", "data", "files", "progress"},
     "plots": MODELS | {"evaluation", "data", "training", "files"},
+    "demos": MODELS | {"objectives", "evaluation", "data", "training", "inference", "plots", "files"},
     "cli": MODELS
     | {"objectives", "gradients", "evaluation", "data", "training", "inference", "plots", "files", "hints"},
 }

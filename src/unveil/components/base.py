@@ -12,7 +12,7 @@ those named here, for starts that are fitted side by side.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 import torch
@@ -129,10 +129,10 @@ ComponentsFactory = Callable[[Variable, int], Components]
 
 def columns(x: Tensor, mask: Tensor | None) -> Columns:
     """Rows of data (B, \\*shape) as columns in double precision, 0 where an entry is missing."""
-    x = x.flatten(1).double().mT
+    x = x.reshape(len(x), -1).double().mT
     if mask is None:
         return Columns(x.contiguous(), None)
-    mask = mask.flatten(1).mT
+    mask = mask.reshape(len(mask), -1).mT
     return Columns(x.where(mask, 0.0), mask.contiguous())
 
 
@@ -140,3 +140,8 @@ def shares(counts: Tensor, otherwise: Tensor) -> Tensor:
     """log of counts / their sum over the last axis, or ``otherwise`` where nothing was counted."""
     total = counts.sum(-1, keepdim=True)
     return torch.where(total > 0, (counts / total).log(), otherwise)
+
+
+def shaped(vector: Tensor, shape: Sequence[int]) -> Tensor:
+    """Vectors (..., D) in the shape of an example, (..., \\*shape)."""
+    return vector.reshape(*vector.shape[:-1], *shape)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unveil import distributions
-from unveil.components.base import columns, shares
+from unveil.components.base import columns, shaped, shares
 from unveil.components.family import ExponentialFamily
 from unveil.variables import Variable
 
@@ -58,7 +58,7 @@ class Binomial(ExponentialFamily):
 
     def forward(self, k: Tensor) -> distributions.Factorized:
         """A product of binomial (of Bernoulli) distributions."""
-        logits = self.logits[k].unflatten(-1, self.x.shape)
+        logits = shaped(self.logits[k], self.x.shape)
         if self.total == 1:
             return distributions.Bernoulli(logits, len(self.x.shape))
         return distributions.Binomial(self.total, logits, len(self.x.shape))
@@ -89,7 +89,7 @@ class Binomial(ExponentialFamily):
     @property
     def means(self) -> Tensor:
         """E[x | k], (..., K, \\*shape)."""
-        return (self.total * self.logits.detach().sigmoid()).unflatten(-1, self.x.shape)
+        return shaped(self.total * self.logits.detach().sigmoid(), self.x.shape)
 
     @property
     def collapsed(self) -> Tensor:
@@ -135,7 +135,8 @@ class Categorical(ExponentialFamily):
 
     def forward(self, k: Tensor) -> distributions.Categorical:
         """A product of categorical distributions."""
-        return distributions.Categorical(self.logits[k].unflatten(-2, self.x.shape), len(self.x.shape))
+        logits = self.logits[k]
+        return distributions.Categorical(logits.reshape(*k.shape, *self.x.shape, self.levels), len(self.x.shape))
 
     def see(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Which level each entry is, one-hot; all 0 where it is missing."""
@@ -168,7 +169,8 @@ class Categorical(ExponentialFamily):
     @property
     def probabilities(self) -> Tensor:
         """p_kd[l], (..., K, \\*shape, L)."""
-        return self.logits.detach().softmax(-1).unflatten(-2, self.x.shape)
+        p = self.logits.detach().softmax(-1)
+        return p.reshape(*p.shape[:-2], *self.x.shape, self.levels)
 
     @property
     def collapsed(self) -> Tensor:

@@ -53,6 +53,7 @@ class FactorAnalyser(Components[Columns], ABC):
         components: K.
         latent_dim: L, the number of factors.
         floor: The smallest entry of Psi, in units of the data's variances.
+        isotropic: Whether all entries have the same noise.
 
     Raises:
         ValueError: For whole numbers, or as many factors as entries.
@@ -170,6 +171,8 @@ class FactorAnalyser(Components[Columns], ABC):
         """Random loadings, then what the first guess leads to."""
         noise = torch.randn(self.loading.shape, generator=generator, device=generator.device, dtype=torch.double)
         self.loading.copy_(noise / self.latent_dim**0.5)
+        self.loc.zero_()
+        self.log_scale.zero_()
         super().start(seen, r, generator)
 
     def coordinates(self, x: Tensor, mask: Tensor | None = None) -> Tensor:

@@ -29,6 +29,14 @@ class _Correlated(Gaussian, ABC):
         super().__init__(x, components, floor)
         self.log_triangle = nn.Parameter(torch.zeros(triangles, x.features, x.features))
 
+    def require(self, x: Variable) -> None:
+        """Vectors of real numbers."""
+        super().require(x)
+        if len(x.shape) != 1:
+            raise ValueError(
+                f"x: expected vectors, got shape {x.shape}; {type(self).__name__} has a covariance: use Diagonal, or flatten them"
+            )
+
     @abstractmethod
     def _pooled(self, scatter: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
         """sum r (u - mu)(u - mu)' and sum r of each covariance, from those of each component."""
@@ -49,13 +57,7 @@ class _Correlated(Gaussian, ABC):
         return (tril @ tril.mT).expand(*self.loc.shape, -1)
 
     def forward(self, k: Tensor) -> distributions.MultivariateNormal:
-        """N(mu_k, Sigma_k) of vectors.
-
-        Raises:
-            ValueError: For other shapes of data.
-        """
-        if len(self.x.shape) != 1:
-            raise ValueError(f"x: expected vectors, got shape {self.x.shape}; flatten the data, or use Diagonal")
+        """N(mu_k, Sigma_k) of vectors."""
         tril = (self.units.deviation.unsqueeze(-1) * self.triangle).expand(*self.loc.shape, -1)
         return distributions.MultivariateNormal(self.units.location(self.loc[k]), tril[k])
 

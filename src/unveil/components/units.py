@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from unveil.components.base import Columns, columns
+from unveil.components.base import Columns, columns, shaped
 from unveil.nets.standardize import mean_of
 from unveil.variables import Variable
 
@@ -34,7 +34,7 @@ class Units(nn.Module):
     @torch.no_grad()
     def initialize(self, x: Tensor) -> None:
         """Take the moments of data (N, \\*shape), NaN where missing; a constant entry keeps deviation 1."""
-        x = x.flatten(1).double()
+        x = x.reshape(len(x), -1).double()
         self.mean.copy_(mean_of(x))
         variance = mean_of((x - self.mean).square())
         if self.isotropic:
@@ -44,7 +44,7 @@ class Units(nn.Module):
 
     def columns(self, x: Tensor, mask: Tensor | None) -> Columns:
         """Rows of data (B, \\*shape) as columns u, (D, B), in double precision."""
-        return columns((x.flatten(1).double() - self.mean) / self.deviation, mask)
+        return columns((x.reshape(len(x), -1).double() - self.mean) / self.deviation, mask)
 
     @property
     def log_det(self) -> Tensor:
@@ -53,14 +53,11 @@ class Units(nn.Module):
 
     def location(self, u: Tensor) -> Tensor:
         """A vector (..., D) in the data's units, (..., \\*shape)."""
-        return self._shaped(self.mean + self.deviation * u)
+        return shaped(self.mean + self.deviation * u, self.x.shape)
 
     def scale(self, u: Tensor) -> Tensor:
         """A deviation (..., D) in the data's units, (..., \\*shape)."""
-        return self._shaped(self.deviation * u)
-
-    def _shaped(self, vector: Tensor) -> Tensor:
-        return vector.unflatten(-1, self.x.shape) if self.x.shape else vector.squeeze(-1)
+        return shaped(self.deviation * u, self.x.shape)
 
 
 def require_real(name: str, x: Variable) -> None:

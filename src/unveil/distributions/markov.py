@@ -26,8 +26,8 @@ class MarkovChain(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log pi[z_1] + sum_t log A_t[z_t, z_t+1]."""
-        value = value.long()
-        shape = value.shape[:-1]
+        shape = torch.broadcast_shapes(value.shape[:-1], self.batch_shape)
+        value = value.long().expand(*shape, -1)
         first = self.log_initial.expand(*shape, -1).gather(-1, value[..., :1]).squeeze(-1)
         after = self.log_transitions.expand(*shape, -1, -1, -1)
         rows = after.gather(-2, _indexing(value[..., :-1], after.shape[-1])).squeeze(-2)

@@ -90,7 +90,7 @@ class MaskedSteps(Masked):
 
     @property
     def _step(self) -> tuple[int, ...]:
-        return (self.event_shape[0], *self.base.base.event_shape)
+        return (self.base.base.batch_shape[-1], *self.base.base.event_shape)
 
 
 @singledispatch

@@ -16,7 +16,8 @@ class Steps(Distribution):
 
     Args:
         base: The p_t, of batch shape (\\*batch, T).
-        shape: The shape of a sequence, (T, \\*event); (T,) where an observation is one number.
+        shape: The shape of a sequence, (T, \\*event), or another of as many entries: (T,) where an observation is one
+            number.
     """
 
     def __init__(self, base: TorchDistribution, shape: Sequence[int]) -> None:
@@ -46,7 +47,7 @@ class Steps(Distribution):
     def log_prob(self, value: Tensor) -> Tensor:
         """sum_t log p_t(x_t)."""
         lead = value.shape[: value.dim() - len(self.event_shape)]
-        return self.base.log_prob(value.reshape(*lead, self.event_shape[0], *self.base.event_shape)).sum(-1)
+        return self.base.log_prob(value.reshape(*lead, self.base.batch_shape[-1], *self.base.event_shape)).sum(-1)
 
     def entropy(self) -> Tensor:
         """sum_t H_t, in nats."""

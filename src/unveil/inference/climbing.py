@@ -91,6 +91,10 @@ class Turn(NamedTuple):
     square: Tensor
     statistics: Statistics
 
+    def of(self, start: int) -> Turn:
+        """That of one start."""
+        return Turn(self.bound[start], self.square[start], {name: v[start] for name, v in self.statistics.items()})
+
 
 def climb(
     model: Alternating,
@@ -124,7 +128,7 @@ def climb(
         FloatingPointError: If the bound is not finite, or falls.
     """
     starts = model.starts if starts is None else starts
-    _check(starts=(starts, 0), steps=(steps, 1), tolerance=(tolerance, 0), batch_size=(batch_size, 1))
+    check(starts, steps, tolerance, batch_size)
     began = time.monotonic()
     rows = Rows(x, weight)
     rows.check(model)
@@ -133,10 +137,15 @@ def climb(
     generator = torch.Generator().manual_seed(seed)
     compared = rows.sample(SCREENED, generator)
     with model.at_rest(), shown(progress, doing) as show:
-        history, best = compare(model, compared, starts, generator, show) if starts else (torch.zeros(0, 1), 0)
-        bounds = history[:, best].tolist() if compared is rows else []
+        begun = Comparison(torch.zeros(0, 1), 0)
+        if starts:
+            begun = compare(model, compared, starts, steps, generator, show)
+        bounds = begun.bounds[:, begun.best].tolist() if compared is rows else []
         loop = Climb(model, rows, bounds, steps, tolerance, show)
-        last = loop.run(batch_size, generator)
+        if begun.interrupted:
+            last = loop.interrupt(begun.last if compared is rows else None)
+        else:
+            last = loop.run(batch_size, generator)
     troubles = model.troubles(last.statistics)
     for trouble in troubles:
         warnings.warn(trouble, stacklevel=3)
@@ -148,7 +157,7 @@ def climb(
         loop.stopped,
         loop.stopped.startswith("converged"),
         loop.interrupted,
-        history,
+        begun.bounds,
         len(compared),
         troubles,
         time.monotonic() - began,
@@ -197,18 +206,27 @@ class Climb:
     def run(self, batch_size: int | None, generator: torch.Generator) -> Turn:
         """Steps until the verdict, or Ctrl-C; the turn that is returned is of the parameters that the model has."""
         found, minibatch = turn(self.model, self.rows), 0
-        while not self._done(found):
-            before = deepcopy(self.model.state_dict())
-            try:
+        sound = deepcopy(self.model.state_dict())
+        try:
+            while not self._done(found):
                 if batch_size is None:
                     self.model.maximize(found.statistics)
-                    found = turn(self.model, self.rows)
+                    after = turn(self.model, self.rows)
                 else:
-                    found, minibatch = self._stepwise(found, before, batch_size, minibatch, generator)
-            except KeyboardInterrupt:
-                self.model.load_state_dict(before)
-                self.stopped, self.interrupted = f"interrupted after {len(self.bounds) - 1} steps", True
-                break
+                    after, minibatch = self._stepwise(found, sound, batch_size, minibatch, generator)
+                found, sound = after, deepcopy(self.model.state_dict())
+        except KeyboardInterrupt:
+            self.model.load_state_dict(sound)
+            return self.interrupt(found)
+        return found
+
+    def interrupt(self, found: Turn | None) -> Turn:
+        """The end, where Ctrl-C came: the turn of the parameters that the model has."""
+        found = found or turn(self.model, self.rows)
+        bound = found.bound.item()
+        if not self.bounds or self.bounds[-1] != bound:
+            self.bounds.append(bound)
+        self.stopped, self.interrupted = f"interrupted after {len(self.bounds) - 1} steps", True
         return found
 
     def _stepwise(
@@ -252,31 +270,61 @@ class Climb:
         return bool(self.stopped)
 
 
-def compare(model: Alternating, rows: Rows, starts: int, generator: torch.Generator, show: Show) -> tuple[Tensor, int]:
-    """Make several starts, and leave the model with the one that is best after some steps.
+class Comparison(NamedTuple):
+    """Starts, compared.
 
-    Returns:
-        The bounds, (steps, starts), NaN once a start was given up (nothing of a single start); and which was the best.
+    Args:
+        bounds: After each step, (steps, starts); NaN once a start was given up. Nothing of a single start.
+        best: The start that the model was left with.
+        interrupted: Whether Ctrl-C came.
+        last: The turn of its parameters then, if one was made.
     """
+
+    bounds: Tensor
+    best: int
+    interrupted: bool = False
+    last: Turn | None = None
+
+
+def compare(
+    model: Alternating, rows: Rows, starts: int, steps: int, generator: torch.Generator, show: Show
+) -> Comparison:
+    """Make several starts, and leave the model with the one that is best after some steps, or when Ctrl-C comes."""
     some = rows.take(slice(None), model.device)
     model.initialize(Batch(x=some.x, mask=some.mask, context=some.context), generator)
     stack(model, starts)
-    model.start(some, generator)
     alive, history = list(range(starts)), torch.zeros(0, starts, dtype=torch.double)
-    while len(alive) > 1:
-        for _ in range(ROUND):
-            found = turn(model, rows, len(alive))
-            line = torch.full((1, starts), torch.nan, dtype=torch.double)
-            line[0, alive] = found.bound.cpu()
-            history = torch.cat([history, line])
-            model.maximize(found.statistics)
-            show("steps, several starts", len(history), ROUND * math.ceil(math.log2(starts)))
-        worth = list(zip((~model.collapsed.expand(len(alive))).tolist(), found.bound.tolist(), strict=True))
-        kept = sorted(range(len(alive)), key=worth.__getitem__, reverse=True)[: (len(alive) + 1) // 2]
-        pick(model, torch.tensor(kept, device=model.device))
-        alive = [alive[start] for start in kept]
+    found, sound = None, deepcopy(model.state_dict())
+    try:
+        model.start(some, generator)
+        while len(alive) > 1:
+            for _ in range(min(ROUND, max(1, steps - len(history)))):
+                found, sound = turn(model, rows, len(alive)), deepcopy(model.state_dict())
+                line = torch.full((1, starts), torch.nan, dtype=torch.double)
+                line[0, alive] = found.bound.cpu()
+                history = torch.cat([history, line])
+                model.maximize(found.statistics)
+                show("steps, several starts", len(history), min(steps, ROUND * math.ceil(math.log2(starts))))
+            kept = _ranked(model, found)[: (len(alive) + 1) // 2 if len(history) < steps else 1]
+            pick(model, torch.tensor(kept, device=model.device))
+            alive, found, sound = [alive[start] for start in kept], None, deepcopy(model.state_dict())
+    except KeyboardInterrupt:
+        for name, parameter in model.named_parameters():
+            parameter.data = sound[name]
+        best = 0 if found is None else _ranked(model, found)[0]
+        pick(model, best)
+        return Comparison(history, alive[best], True, None if found is None else found.of(best))
+    except BaseException:
+        pick(model, 0)
+        raise
     pick(model, 0)
-    return history, alive[0]
+    return Comparison(history, alive[0])
+
+
+def _ranked(model: Alternating, found: Turn) -> list[int]:
+    """Starts, the best first: those that have collapsed come after all others."""
+    worth = list(zip((~model.collapsed.expand(len(found.bound))).tolist(), found.bound.tolist(), strict=True))
+    return sorted(range(len(worth)), key=worth.__getitem__, reverse=True)
 
 
 def _not_finite(model: Alternating, rows: Rows, at_once: int) -> str:
@@ -295,8 +343,9 @@ def _not_finite(model: Alternating, rows: Rows, at_once: int) -> str:
     return "the sum of log p(x) over the rows is not finite"
 
 
-def _check(**arguments: tuple[float | None, float]) -> None:
-    """Refuse numbers below their smallest."""
-    for name, (value, smallest) in arguments.items():
+def check(starts: int, steps: int, tolerance: float, batch_size: int | None) -> None:
+    """Raise a ValueError for a number below its smallest."""
+    given = {"starts": (starts, 0), "steps": (steps, 1), "tolerance": (tolerance, 0), "batch_size": (batch_size, 1)}
+    for name, (value, smallest) in given.items():
         if value is not None and not value >= smallest:
             raise ValueError(f"{name}: expected at least {smallest}, got {value}")

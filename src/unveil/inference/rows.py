@@ -68,7 +68,7 @@ class Rows:
         if isinstance(self.data, Tensor):
             return self.data[index]
         found = self.data[index if isinstance(index, slice) else index.numpy()]
-        return torch.as_tensor(found.toarray() if hasattr(found, "toarray") else np.ascontiguousarray(found))
+        return torch.as_tensor(found.toarray() if hasattr(found, "toarray") else np.array(found))
 
     def chunks(self, rows: int, device: torch.device | str = "cpu") -> Iterator[Some]:
         """All rows in order, so many at a time."""

@@ -40,7 +40,7 @@ class HiddenMarkov(EMModel):
     states (Viterbi).
 
     Args:
-        x: What is observed: (T, \\*shape).
+        x: What is observed: (T, \\*shape); of a grey image, (1, H, W), its rows.
         context: Must be None.
         states: K.
         family: Makes the emissions p(x_t | k): a class from ``unveil.components``; chosen from the data by default.
@@ -61,8 +61,10 @@ class HiddenMarkov(EMModel):
         super().__init__(x, context)
         if not x.shape:
             raise ValueError("x: expected sequences, (T, *shape), got single numbers")
-        self.step = Variable(x.shape[1:] or (1,), x.levels)
-        self.family = (family or default_family(x))(self.step, states)
+        rows = x.shape[1:] if x.is_image and x.shape[0] == 1 else x.shape  # an image is the sequence of its rows
+        self.length, self.step = rows[0], Variable(rows[1:] or (1,), x.levels)
+        self.family = (family or default_family(self.step))(self.step, states)
+        self.family.variable = None  # it is about an observation, not about the sequence
         self.log_initial = nn.Parameter(torch.zeros(states))
         self.log_transition = nn.Parameter(torch.zeros(states, states))
         self.double()
@@ -77,7 +79,7 @@ class HiddenMarkov(EMModel):
     def prior(self) -> MarkovChain:
         """p(z)."""
         after = self.log_transition.log_softmax(-1)
-        return MarkovChain(self.log_initial.log_softmax(-1), after.expand(self.x.shape[0] - 1, *after.shape))
+        return MarkovChain(self.log_initial.log_softmax(-1), after.expand(self.length - 1, *after.shape))
 
     def posterior(self, x: Tensor, mask: Tensor | None = None) -> MarkovChain:
         """q(z | x) = p(z | x), exactly."""
@@ -110,7 +112,7 @@ class HiddenMarkov(EMModel):
         """Emissions by k-means++ and random centres of single observations; states that like to stay."""
         x, mask = self._steps(some.x, some.mask)
         starts, states = self.log_initial.shape
-        weight = some.weight.repeat_interleave(self.x.shape[0])
+        weight = some.weight.repeat_interleave(self.length)
         if mask is not None:
             weight = weight * mask.flatten(1).any(1)
         guess = first_guess(self.family.coordinates(x, mask), starts, states, weight, generator)
@@ -152,7 +154,7 @@ class HiddenMarkov(EMModel):
 
     def width(self, starts: int, *, missing: bool) -> int:
         """What the emissions see of each observation, and the passes."""
-        states, steps = len(self.transition), self.x.shape[0]
+        states, steps = len(self.transition), self.length
         return steps * (self.family.width(starts, missing=missing) + 8 * starts * states) + 3 * starts * states**2
 
     def troubles(self, statistics: Statistics) -> list[str]:
@@ -174,7 +176,7 @@ class HiddenMarkov(EMModel):
 
     def _of_emissions(self, log_b: Tensor) -> Passes:
         """The passes of log p(x_t | k), (..., K, B T)."""
-        log_b = log_b.unflatten(-1, (-1, self.x.shape[0])).movedim(-1, 0).mT
+        log_b = log_b.unflatten(-1, (-1, self.length)).movedim(-1, 0).mT
         return Passes(self.log_initial.log_softmax(-1), self.log_transition.log_softmax(-1), log_b)
 
 
