@@ -128,6 +128,7 @@ DENSITIES: dict[str, Density] = {
     "Beta": line_of(lambda p, *b: d.Beta(1 + p.positive(*b, 1), 1 + p.positive(*b, 1))),
     "Cauchy": line_of(lambda p, *b: d.Cauchy(p.real(*b, 1), p.positive(*b, 1)), ("mode", "entropy")),
     "Chi2": line_of(lambda p, *b: d.Chi2(2 + p.positive(*b, 1))),
+    "Dirichlet": Density(lambda p, *b: d.Dirichlet(1 + p.positive(*b, 3)), simplex, ALL),
     "Elliptical": Density(lambda p, *b: d.Elliptical(p.real(*b, 2), p.lower(*b, 2)), polar, ALL),
     "Elliptical of power": Density(
         lambda p, *b: d.Elliptical(p.real(*b, 2), p.lower(*b, 2), partial(d.PowerRadius, exponent=p.power(*b))),

@@ -178,7 +178,6 @@ def test_the_type_that_torch_computes_in_by_default_does_not_matter(name):
     assert all(parameter.dtype == torch.float64 for parameter in found.model.parameters())
 
 
-@pytest.mark.xfail(strict=True, reason="priors pass through torch's default type on their way into the cost")
 def test_nothing_is_rounded_where_torch_computes_in_single_precision_by_default():
     x, bounds = data("mixture"), []
     for dtype in (torch.float64, torch.float32):

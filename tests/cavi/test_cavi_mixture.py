@@ -104,7 +104,6 @@ def test_the_bound_never_falls(name, seed):
             assert after >= before - 1e-12 * (1 + abs(before))
 
 
-@pytest.mark.xfail(strict=True, raises=FloatingPointError, reason="components are put in an order that is less likely")
 @pytest.mark.parametrize("seed", range(2))
 def test_the_bound_of_a_process_that_expects_many_components_never_falls(seed):
     model = DirichletProcessMixture(Variable((2,)), components=2, concentration=20.0)
@@ -115,12 +114,7 @@ def test_the_bound_of_a_process_that_expects_many_components_never_falls(seed):
     "name",
     [
         "Dirichlet",
-        pytest.param(
-            "StickBreaking",
-            marks=pytest.mark.xfail(
-                strict=True, reason="components are sorted anew at each minibatch, their moving averages are not"
-            ),
-        ),
+        "StickBreaking",
     ],
 )
 def test_a_pass_of_minibatches_goes_further_than_a_step_where_data_moved(name):
@@ -157,7 +151,6 @@ def test_a_start_counts_rows_by_their_weights():
     assert model.weighting.alpha.sum(-1).numpy() == pytest.approx(np.full(2, weight.sum() + 1), rel=1e-12)
 
 
-@pytest.mark.xfail(strict=True, reason="the prior's scatter and the units are taken from all rows alike")
 def test_rows_of_weight_zero_are_not_there():
     x, weight = clusters(40), (np.arange(40) < 30).astype(float)
     x[30:] *= 100
@@ -291,7 +284,6 @@ class TestMissingEntries:
         with pytest.raises(ValueError, match="NaN"):
             fitted(mixture(), clusters(30)).model.responsibilities(holed)
 
-    @pytest.mark.xfail(strict=True, reason="the mask is passed over in silence")
     def test_by_responsibilities_where_a_mask_says_so(self, holed):
         model = fitted(mixture(), clusters(30)).model
         with pytest.raises(ValueError, match="missing"):
@@ -305,7 +297,6 @@ class TestMissingEntries:
         assert all(value.shape == before[key].shape for key, value in model.state_dict().items())
 
 
-@pytest.mark.xfail(strict=True, reason="a division by zero, and torch's own error, in place of a message")
 @pytest.mark.parametrize("make", [BayesianGaussianMixture, DirichletProcessMixture])
 def test_no_components_are_refused(make):
     with pytest.raises(ValueError, match="components: expected at least 1"):

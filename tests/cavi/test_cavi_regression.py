@@ -192,7 +192,6 @@ def test_whole_weights_are_rows_that_come_so_often():
     assert one.bounds[-1] != pytest.approx(fitted(features, y, {"steps": 7}).bounds[-1], abs=1e-3)
 
 
-@pytest.mark.xfail(strict=True, reason="the units, to which the prior is relative, are taken from all rows alike")
 def test_rows_of_weight_zero_are_not_there():
     features, y = lines()
     weight = (np.arange(30) < 20).astype(float)
@@ -237,7 +236,6 @@ class TestRefusals:
         with pytest.raises(ValueError, match="precision: expected a positive number"):
             BayesianLinearRegression(Variable((1,)), Variable((3,)), precision=precision)
 
-    @pytest.mark.xfail(strict=True, reason="they are taken as they are")
     @pytest.mark.parametrize("argument", ["noise", "relevance"])
     def test_of_priors_that_are_none(self, argument):
         with pytest.raises(ValueError, match=argument):

@@ -141,12 +141,7 @@ def test_the_evidence_of_the_counts_is_the_mean_of_their_probability(concentrati
     [
         0.05,
         1.0,
-        pytest.param(
-            4.0,
-            marks=pytest.mark.xfail(
-                strict=True, reason="above 1 the last stick is expected to be longer than the one before it"
-            ),
-        ),
+        4.0,
     ],
 )
 @pytest.mark.parametrize("seed", range(5))

@@ -62,7 +62,13 @@ def test_the_dtype_of_the_inputs_is_that_of_the_result(concept, name, dtype):
     assert run(concept, make(concept, name, dtype), dtype).dtype == dtype
 
 
-@pytest.mark.parametrize(("concept", "name"), [case for case in modules() if case[0] != "gradients"])
+OTHER_NOISE = [("posteriors", "MixtureOfGaussians")]
+"""Torch draws other uniform numbers in single precision, so that another component is chosen."""
+
+
+@pytest.mark.parametrize(
+    ("concept", "name"), [case for case in modules() if case[0] != "gradients" and case not in OTHER_NOISE]
+)
 def test_single_precision_agrees_with_double(concept, name):
     single = run(concept, make(concept, name, torch.float32), torch.float32)
     torch.testing.assert_close(single.double(), run(concept, make(concept, name)), rtol=2e-3, atol=2e-3)

@@ -121,6 +121,7 @@ MOVING = {"Pareto", "Reciprocal", "Uniform"}
 SMOOTH = [name for name in DENSITIES if isinstance(instance(name)[0], Univariate) and name not in MOVING]
 SMOOTH += ["Elliptical", "Elliptical of power", "Elliptical of t"]
 SMOOTH += [
+    "Dirichlet",
     "Mixture",
     "Mixture of each",
     "Mixture of each, full",

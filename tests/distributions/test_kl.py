@@ -20,6 +20,7 @@ CLOSED = {
         "Categorical",
         "Categorical scalar",
         "Coded",
+        "Dirichlet",
         "MultivariateNormal",
         "Normal",
         "OneHotCategorical",

@@ -226,7 +226,8 @@ def test_the_seed_decides_everything_and_torchs_own_generator_is_left_alone(name
     assert torch.equal(torch.get_rng_state(), before)
     assert one.bounds == again.bounds
     assert all(torch.equal(value, state(again.model)[key]) for key, value in state(one.model).items())
-    assert any(not torch.equal(fitted(name, x, seed=seed).starts, one.starts) for seed in (4, 5, 6))
+    if name != "HiddenMarkov":  # of two different observations, where there is one choice of centres
+        assert any(not torch.equal(fitted(name, x, seed=seed).starts, one.starts) for seed in (4, 5, 6))
 
 
 @pytest.mark.parametrize("name", REAL_NUMBERS)

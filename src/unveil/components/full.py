@@ -34,7 +34,7 @@ class _Correlated(Gaussian, ABC):
         super().require(x)
         if len(x.shape) != 1:
             raise ValueError(
-                f"x: expected vectors, got shape {x.shape}; {type(self).__name__} has a covariance: use Diagonal, or flatten them"
+                f"x: expected vectors, got shape {x.shape}; use Diagonal, or flatten them for {type(self).__name__}"
             )
 
     @abstractmethod

@@ -29,8 +29,8 @@ def first_guess(points: Tensor, starts: int, components: int, weight: Tensor, ge
     for _ in range(LLOYD):
         nearest = _nearest(points, _centres(points, nearest, weight))
     if starts > clustered:
-        rows = _drawn(weight.expand(starts - clustered, -1), components, generator)
-        nearest = torch.cat([nearest, _nearest(points, points.mT[rows])])
+        centres = _scattered(points, starts - clustered, components, weight, generator)
+        nearest = torch.cat([nearest, _nearest(points, centres)])
     return nearest.mul_(1 - SHARE).add_(SHARE / components)
 
 
@@ -46,6 +46,19 @@ def _spread_out(points: Tensor, starts: int, components: int, weight: Tensor, ge
         distance = torch.minimum(distance, found) if centres else found
         centres.append(centre)
     return torch.cat(centres, -2)
+
+
+def _scattered(points: Tensor, starts: int, components: int, weight: Tensor, generator: torch.Generator) -> Tensor:
+    """Centres among the points at random, (S, K, D), no two of them alike where there are so many different points."""
+    direction = torch.randn(len(points), generator=generator, device=generator.device, dtype=points.dtype)
+    places, which = (direction.to(points.device) @ points).unique(return_inverse=True)
+    odds = torch.zeros_like(places).index_add_(0, which, weight)
+    representative = torch.zeros_like(places, dtype=torch.long).index_copy_(
+        0, which, torch.arange(len(which), device=which.device)
+    )
+    if int((odds > 0).sum()) < components:
+        odds, representative = weight, torch.arange(len(weight), device=weight.device)
+    return points.mT[representative[_drawn(odds.expand(starts, -1), components, generator)]]
 
 
 def _drawn(odds: Tensor, count: int, generator: torch.Generator) -> Tensor:

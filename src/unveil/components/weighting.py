@@ -26,6 +26,8 @@ class Weighting(Part, ABC):
 
     def __init__(self, components: int, concentration: float) -> None:
         super().__init__()
+        if components < 1:
+            raise ValueError(f"components: expected at least 1, got {components}")
         if not concentration > 0:
             raise ValueError(f"concentration: expected a positive number, got {concentration}")
         self.components, self.concentration = components, concentration
@@ -63,7 +65,7 @@ class Dirichlet(Weighting):
     """
 
     def __init__(self, components: int, concentration: float | None = None) -> None:
-        super().__init__(components, 1 / components if concentration is None else concentration)
+        super().__init__(components, 1 / max(components, 1) if concentration is None else concentration)
         self.alpha = nn.Parameter(torch.full((components,), self.concentration))
 
     @property
@@ -94,7 +96,7 @@ class StickBreaking(Weighting):
     """A Dirichlet process, cut off at K components: pi_k = v_k prod_{j<k} (1 - v_j), v_k ~ Beta(1, g), v_K = 1.
 
     q(v_k) = Beta(1 + N_k, g + N_k+1 + ... + N_K) (Blei & Jordan 2006). The prior expects large components first: they
-    are sorted, which raises the bound.
+    are put in the order that it finds likeliest, which raises the bound.
 
     Args:
         components: K, the largest number of components.
@@ -130,8 +132,18 @@ class StickBreaking(Weighting):
         self.sticks.copy_(torch.stack([1 + counts[..., :-1], self.concentration + after], -1))
 
     def order(self, counts: Tensor) -> Tensor:
-        """The largest first."""
-        return counts.argsort(dim=-1, descending=True, stable=True)
+        """The largest first, but for the last, which takes what is left: the one that makes the counts likeliest."""
+        order = counts.argsort(dim=-1, descending=True, stable=True)
+        every = torch.arange(self.components, device=counts.device)
+        moved = every + (every >= every.unsqueeze(-1)).to(every)  # row i: i is left out, ...
+        moved[:, -1] = every  # ... and comes last
+        sorted_counts = counts.take_along_dim(order, -1)
+        arranged = sorted_counts[..., moved]
+        after = arranged.flip(-1).cumsum(-1).flip(-1)[..., 1:]
+        a, b = 1 + arranged[..., :-1], self.concentration + after
+        evidence = (torch.lgamma(a) + torch.lgamma(b) - torch.lgamma(a + b)).sum(-1)
+        likeliest = evidence >= evidence.amax(-1, keepdim=True) - 1e-9  # of those as likely, the one that moves least
+        return order.take_along_dim(moved[(likeliest * every).argmax(-1)], -1)
 
 
 WeightingFactory = Callable[[int], Weighting]

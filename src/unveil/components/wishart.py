@@ -41,6 +41,8 @@ class NormalWishart(Part):
         require_real(type(self).__name__, x)
         if len(x.shape) != 1:
             raise ValueError(f"x: expected vectors, got shape {x.shape}; flatten the data")
+        if components < 1:
+            raise ValueError(f"components: expected at least 1, got {components}")
         for name, value, low in (("strength", strength, 0), ("freedom", freedom, -1)):
             if not value > low:
                 raise ValueError(f"{name}: expected a number above {low}, got {value}")
@@ -103,7 +105,7 @@ class NormalWishart(Part):
         ratio = self.strength / self.beta
         of_means = 0.5 * (d * (ratio - 1 - ratio.log()) + self.strength * self.nu * distance)
         trace = (prior * w).sum((-2, -1))
-        zero = torch.tensor(self.degrees).to(self.nu)
+        zero = self.nu.new_tensor(self.degrees)
         of_precisions = (
             0.5 * (self.nu - zero) * self._log_det
             + 0.5 * self.nu * (trace - d)

@@ -75,7 +75,8 @@ class Dirichlet(Distribution):
         return log_beta_of(self.concentration) - ((self.concentration - 1) * dirichlet_log(self.concentration)).sum(-1)
 
     def _draw(self, shape: Size, generator: Generator) -> Tensor:
-        return log_gamma_noise(self.concentration, shape, generator).softmax(-1)
+        p = log_gamma_noise(self.concentration, shape, generator).softmax(-1)
+        return p.clamp_min(torch.finfo(p.dtype).tiny)  # a share rounded to 0 would have an infinite density
 
 
 @register_kl(Dirichlet, Dirichlet)

@@ -19,11 +19,13 @@ from torch import Tensor
 from unveil.components import Statistics
 from unveil.inference.rows import AT_ONCE, Rows
 from unveil.inference.stopping import verdict
-from unveil.models.alternating import Alternating, pick, stack
+from unveil.models.alternating import Alternating, Some, pick, stack
 from unveil.progress import Show
 from unveil.progress import progress as shown
 from unveil.variables import Batch
 
+MEMORY = " memory"
+"""The name of what is remembered of the rows, which no parameter has."""
 FALL = 1e-8
 """A bound that falls by more than this share of it has not been rounded."""
 SCREENED = 20_000
@@ -206,17 +208,17 @@ class Climb:
     def run(self, batch_size: int | None, generator: torch.Generator) -> Turn:
         """Steps until the verdict, or Ctrl-C; the turn that is returned is of the parameters that the model has."""
         found, minibatch = turn(self.model, self.rows), 0
-        sound = deepcopy(self.model.state_dict())
+        sound = self._state()
         try:
             while not self._done(found):
                 if batch_size is None:
-                    self.model.maximize(found.statistics)
+                    self.model.maximize(self.model.arranged(found.statistics))
                     after = turn(self.model, self.rows)
                 else:
                     after, minibatch = self._stepwise(found, sound, batch_size, minibatch, generator)
-                found, sound = after, deepcopy(self.model.state_dict())
+                found, sound = after, self._state()
         except KeyboardInterrupt:
-            self.model.load_state_dict(sound)
+            self._restore(sound)
             return self.interrupt(found)
         return found
 
@@ -236,8 +238,8 @@ class Climb:
         minibatch = self._pass(found.statistics, batch_size, minibatch, generator)
         after = turn(self.model, self.rows)
         if after.bound < found.bound:
-            self.model.load_state_dict(before)
-            self.model.maximize(found.statistics)
+            self._restore(before)
+            self.model.maximize(self.model.arranged(found.statistics))
             after = turn(self.model, self.rows)
         return after, minibatch
 
@@ -252,17 +254,29 @@ class Climb:
                 statistics = {
                     name: (1 - gamma) * value + gamma * scale * found[name] for name, value in statistics.items()
                 }
+                statistics = self.model.arranged(statistics)
                 self.model.maximize(statistics)
                 minibatch += 1
         return minibatch
+
+    def _state(self) -> dict[str, Tensor]:
+        """What a step changes: parameters, and what is remembered of the rows."""
+        memory = {} if self.rows.memory is None else {MEMORY: self.rows.memory.clone()}
+        return {**deepcopy(self.model.state_dict()), **memory}
+
+    def _restore(self, state: dict[str, Tensor]) -> None:
+        """Undo what was done since."""
+        self.model.load_state_dict({name: value for name, value in state.items() if name != MEMORY})
+        if self.rows.memory is not None:
+            self.rows.memory.copy_(state[MEMORY])
 
     def _done(self, found: Turn) -> bool:
         """Note a bound, and judge."""
         bound = found.bound.item()
         if self.bounds and bound < self.bounds[-1] - FALL * (1 + abs(self.bounds[-1])):
             raise FloatingPointError(
-                f"the bound fell from {self.bounds[-1]:.9g} to {bound:.9g} nats at step {len(self.bounds)}, which EM "
-                "never does: some variance is too small for floating point numbers; take a larger floor"
+                f"the bound fell from {self.bounds[-1]:.9g} to {bound:.9g} nats at step {len(self.bounds)}, which it "
+                "never does: the data is too badly scaled for floating point numbers, or some variance too small"
             )
         self.bounds.append(bound)
         self.show("steps", len(self.bounds) - 1, self.steps)
@@ -291,21 +305,23 @@ def compare(
 ) -> Comparison:
     """Make several starts, and leave the model with the one that is best after some steps, or when Ctrl-C comes."""
     some = rows.take(slice(None), model.device)
-    model.initialize(Batch(x=some.x, mask=some.mask, context=some.context), generator)
+    model.initialize(represented(some), generator)
     stack(model, starts)
     alive, history = list(range(starts)), torch.zeros(0, starts, dtype=torch.double)
-    found, sound = None, deepcopy(model.state_dict())
+    found: Turn | None = None
+    sound = deepcopy(model.state_dict())
     try:
         model.start(some, generator)
         while len(alive) > 1:
             for _ in range(min(ROUND, max(1, steps - len(history)))):
-                found, sound = turn(model, rows, len(alive)), deepcopy(model.state_dict())
+                turned = turn(model, rows, len(alive))
+                found, sound = turned, deepcopy(model.state_dict())
                 line = torch.full((1, starts), torch.nan, dtype=torch.double)
                 line[0, alive] = found.bound.cpu()
                 history = torch.cat([history, line])
-                model.maximize(found.statistics)
+                model.maximize(model.arranged(found.statistics))
                 show("steps, several starts", len(history), min(steps, ROUND * math.ceil(math.log2(starts))))
-            kept = _ranked(model, found)[: (len(alive) + 1) // 2 if len(history) < steps else 1]
+            kept = _ranked(model, turned)[: (len(alive) + 1) // 2 if len(history) < steps else 1]
             pick(model, torch.tensor(kept, device=model.device))
             alive, found, sound = [alive[start] for start in kept], None, deepcopy(model.state_dict())
     except KeyboardInterrupt:
@@ -319,6 +335,17 @@ def compare(
         raise
     pick(model, 0)
     return Comparison(history, alive[0])
+
+
+def represented(some: Some) -> Batch:
+    """Rows that come as often as their weights say: whole weights exactly, others as nearly as so many rows can."""
+    batch = Batch(x=some.x, mask=some.mask, context=some.context)
+    if (some.weight == some.weight[0]).all():
+        return batch
+    total = some.weight.sum()
+    count = int(total) if (some.weight == some.weight.round()).all() and total <= SCREENED else SCREENED
+    steps = (torch.arange(count, device=total.device) + 0.5) * (total / count)
+    return batch.rows(torch.searchsorted(some.weight.cumsum(0), steps).clamp(max=len(some.weight) - 1))
 
 
 def _ranked(model: Alternating, found: Turn) -> list[int]:
@@ -336,7 +363,7 @@ def _not_finite(model: Alternating, rows: Rows, at_once: int) -> str:
         if len(bad):
             named = ", ".join(str(first + row) for row in bad[:5].tolist())
             return (
-                f"log p(x) of rows {named} is {log_p[:, bad[0]].min().item()}: the model finds them impossible, or "
+                f"the bound of rows {named} is {log_p[:, bad[0]].min().item()}: the model finds them impossible, or "
                 "some variance is too small for floating point numbers; take a larger floor"
             )
         first += len(some.weight)

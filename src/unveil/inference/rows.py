@@ -44,6 +44,7 @@ class Rows:
             data = data.stored
         if isinstance(data, Batch):
             data, self.mask, self.context = data["x"], data.mask_of("x"), data.context
+        data = data.tocsr() if hasattr(data, "tocsr") else data
         if not (hasattr(data, "shape") and hasattr(data, "__getitem__")):
             raise TypeError(f"x: expected a tensor, an array, a Batch or Data, got {type(data).__name__}")
         self.data, self.size, self.missing = data, data.shape[0], self.mask is not None

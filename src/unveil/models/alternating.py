@@ -78,6 +78,10 @@ class Alternating(Model, ABC):
     def maximize(self, statistics: Statistics) -> None:
         """The second turn: take the parameters that maximise the bound."""
 
+    def arranged(self, statistics: Statistics) -> Statistics:
+        """The statistics with what has no names of its own, such as components, in the order that raises the bound."""
+        return statistics
+
     @property
     def cost(self) -> Tensor:
         """KL(q(theta) || p(theta)), (...): the bound is the sum over examples less this; 0 where theta is a point."""

@@ -22,9 +22,6 @@ from unveil.models.alternating import Alternating, Some, no_context
 from unveil.models.visit import Visit
 from unveil.variables import Batch, Observed, Variable
 
-EMPTY = 1.0
-"""A component that explains fewer examples is empty."""
-
 
 class BayesianGaussianMixture(Alternating):
     """p(x | pi, mu, Lambda) = sum_k pi_k N(x; mu_k, Lambda_k^-1), pi Dirichlet, (mu_k, Lambda_k) normal-Wishart.
@@ -73,10 +70,12 @@ class BayesianGaussianMixture(Alternating):
     @torch.no_grad()
     def responsibilities(self, x: Observed | Batch) -> Tensor:
         """q(z = k) for each example, (B, K)."""
-        values = self._batch(x, None).to_precision(self.dtype)["x"]
+        batch = self._batch(x, None).to_precision(self.dtype)
+        values = batch["x"]
         if values is None:
             raise ValueError("x: expected data, got none")
-        return self._log_rho(self.family.see(values)).softmax(-2).mT
+        seen = self._see(Some(values, torch.ones(len(values)), batch.mask_of("x")))
+        return self._log_rho(seen).softmax(-2).mT
 
     @property
     def weights(self) -> Tensor:
@@ -91,7 +90,7 @@ class BayesianGaussianMixture(Alternating):
         self._maximize(seen, some.weight * first_guess(points, starts, components, some.weight, generator))
 
     def _maximize(self, seen: Tensor, r: Tensor) -> None:
-        self.maximize({"counts": r.sum(-1), **self.family.statistics(seen, r)})
+        self.maximize(self.arranged({"counts": r.sum(-1), **self.family.statistics(seen, r)}))
 
     def expect(self, some: Some) -> tuple[Tensor, Statistics]:
         """q(z), and the components' moments under it."""
@@ -103,10 +102,16 @@ class BayesianGaussianMixture(Alternating):
 
     def maximize(self, statistics: Statistics) -> None:
         """q(pi) and q(theta)."""
+        self.weighting.maximize(statistics["counts"])
+        self.family.maximize(statistics)
+
+    def arranged(self, statistics: Statistics) -> Statistics:
+        """The components in the order that p(pi) finds likeliest."""
         order = self.weighting.order(statistics["counts"])
-        moments = statistics["moments"].take_along_dim(order.unsqueeze(-1), -2)
-        self.weighting.maximize(statistics["counts"].take_along_dim(order, -1))
-        self.family.maximize({"moments": moments})
+        return {
+            "counts": statistics["counts"].take_along_dim(order, -1),
+            "moments": statistics["moments"].take_along_dim(order.unsqueeze(-1), -2),
+        }
 
     @property
     def cost(self) -> Tensor:

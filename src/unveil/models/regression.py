@@ -63,6 +63,9 @@ class BayesianLinearRegression(Alternating):
             raise ValueError(f"x: expected one real number to predict, got {x}")
         if precision is not None and not precision > 0:
             raise ValueError(f"precision: expected a positive number, got {precision}")
+        for name, (shape, rate) in (("noise", noise), ("relevance", relevance)):
+            if not (shape > 0 and rate > 0):
+                raise ValueError(f"{name}: expected a positive shape and rate, got {(shape, rate)}")
         self.precision, self.noise_prior, self.relevance_prior = precision, noise, relevance
         size = context.features + 1
         self.target, self.features = Units(x), Units(context)

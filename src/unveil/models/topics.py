@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from copy import copy
 
 import torch
 from torch import Tensor, nn
@@ -63,7 +64,8 @@ class LatentDirichletAllocation(Alternating):
             raise ValueError(f"x: expected counts of words, shape (V,), got shape {x.shape}")
         if topics < 1:
             raise ValueError(f"topics: expected at least 1, got {topics}")
-        self.topics, self.alpha, self.eta = topics, alpha or 1 / topics, eta or 1 / topics
+        self.topics = topics
+        self.alpha, self.eta = (1 / topics if given is None else given for given in (alpha, eta))
         if not (self.alpha > 0 and self.eta > 0):
             raise ValueError(f"alpha, eta: expected positive numbers, got {self.alpha}, {self.eta}")
         self.memory = (topics,)
@@ -102,9 +104,10 @@ class LatentDirichletAllocation(Alternating):
         if not isinstance(values, Tensor):
             raise ValueError("x: expected counts, got none")
         weight = torch.ones(len(values)).to(self.words)
-        memory = torch.zeros(len(values), self.topics).to(self.words)
-        value, _ = self.expect(Some(values, weight, memory=memory))
-        return math.exp(-(value - multinomial_coefficient(values)).sum().item() / values.sum().item())
+        if not values.sum() > 0:
+            raise ValueError("x: expected documents with words, got none")
+        value, _ = self.expect(Some(values, weight))
+        return math.exp(-(value - multinomial_coefficient(values.double())).sum().item() / values.sum().item())
 
     def initialize(
         self, batch: Batch, generator: torch.Generator, x: Variable | Mapping[str, Variable] | None = None
@@ -123,18 +126,25 @@ class LatentDirichletAllocation(Alternating):
         self.words.copy_((1 + seeds).expand_as(self.words))
 
     def expect(self, some: Some) -> tuple[Tensor, Statistics]:
-        """q(theta) of each document, begun where it was, and the expected counts of each topic's words."""
+        """q(theta) of each document, and the expected counts of each topic's words.
+
+        A document begins anew each time, which keeps it from poor maxima; where that ends lower than it was before, it
+        goes on from there, so that the bound never falls.
+        """
         if some.mask is not None:
             raise ValueError("x: topics can't marginalise missing counts; fill them in, or leave the documents out")
         documents = _Documents(some.x.double(), self._factors)
-        begun = torch.ones(len(some.x), self.topics).to(self.words)
+        gamma = documents.settle(self.alpha, torch.ones(len(some.x), self.topics).to(self.words))
+        value = documents.bound(self.alpha, gamma)
         if some.memory is not None:
-            begun = torch.where(some.memory.sum(-1, keepdim=True) > 0, some.memory, begun)
-        gamma = documents.settle(self.alpha, begun)
-        if some.memory is not None:
+            known = some.memory.sum(-1) > 0
+            before = torch.where(known.unsqueeze(-1), some.memory, gamma)
+            better = known & (documents.bound(self.alpha, before) > value)
+            if better.any():  # it has found a worse maximum this time
+                gamma[better] = documents.of(better).settle(self.alpha, before[better])
+                value = documents.bound(self.alpha, gamma)
             some.memory.copy_(gamma)
-        prior = torch.full_like(gamma, self.alpha)
-        value = documents.log_likelihood(gamma) - dirichlet_kl(gamma, prior) + multinomial_coefficient(documents.counts)
+        value = value + multinomial_coefficient(documents.counts)
         return value.expand(*self.words.shape[:-2], -1), {"words": documents.statistics(gamma, some.weight)}
 
     def maximize(self, statistics: Statistics) -> None:
@@ -165,6 +175,8 @@ class _Documents:
     """
 
     def __init__(self, x: Tensor, log_beta: Tensor) -> None:
+        if (x < 0).any():
+            raise ValueError(f"x: expected counts of at least 0, got {x.min().item():g}")
         held = x > 0
         most = max(1, int(held.sum(-1).max()))
         self.which = held.to(torch.uint8).topk(most, -1).indices
@@ -177,19 +189,30 @@ class _Documents:
 
     def settle(self, alpha: float, gamma: Tensor) -> Tensor:
         """gamma, (B, K), by rounds until each document has settled."""
-        settled = torch.empty_like(gamma)
+        settled, done = torch.empty_like(gamma), torch.zeros(len(gamma), dtype=torch.bool, device=gamma.device)
         rows, counts, factors = torch.arange(len(gamma), device=gamma.device), self.counts, self.factors
         for _ in range(MOST):
             theta = dirichlet_log(gamma).exp().clamp_min(TINY)
             after = alpha + theta * (_ratio(counts, factors, theta).unsqueeze(-2) @ factors).squeeze(-2)
-            moving = (after - gamma).abs().mean(-1) >= SETTLED
-            settled[rows], gamma = after, after
-            left = int(moving.sum())
+            settled[rows[~done]] = after[~done]
+            done = done | ((after - gamma).abs().mean(-1) < SETTLED)
+            gamma, left = after, int((~done).sum())
             if not left:
                 break
-            if 2 * left <= len(rows):  # the others have settled
-                rows, gamma, counts, factors = rows[moving], gamma[moving], counts[moving], factors[moving]
+            if 2 * left <= len(rows):
+                rows, gamma, counts, factors = rows[~done], gamma[~done], counts[~done], factors[~done]
+                done = done[~done]
         return settled
+
+    def bound(self, alpha: float, gamma: Tensor) -> Tensor:
+        """sum_v x_nv log s_nv - KL(q(theta_n) || p(theta_n)), (B,)."""
+        return self.log_likelihood(gamma) - dirichlet_kl(gamma, torch.full_like(gamma, alpha))
+
+    def of(self, which: Tensor) -> _Documents:
+        """Some of them, (B,) booleans."""
+        some = copy(self)
+        some.which, some.counts, some.factors = self.which[which], self.counts[which], self.factors[which]
+        return some
 
     def log_likelihood(self, gamma: Tensor) -> Tensor:
         """sum_v x_nv log s_nv, (B,)."""
