@@ -46,7 +46,7 @@ CLOSED |= set(product(GAMMAS, repeat=2)) | {
 }
 """The pairs of registered distributions that have a closed form."""
 FACTORIZED = {pair for pair in CLOSED if pair[0] == pair[1] or pair[0] in GAMMAS} - {
-    (name, name) for name in ("Coded", "MultivariateNormal", "Quantized")
+    (name, name) for name in ("Coded", "Dirichlet", "MultivariateNormal", "Quantized")
 }
 
 

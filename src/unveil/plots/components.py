@@ -17,6 +17,8 @@ from unveil.plots import style
 from unveil.plots.mosaics import Mosaic, Range, as_colours, sheet
 
 MOST_FEATURES, MOST_DOTS, MOST_IMAGES, COLUMNS = 3, 3000, 50, 10
+FAINT = 0.01
+"""Components of less than this share of the heaviest's weight are not drawn."""
 SPREAD = 2.0
 """Ellipses are drawn at so many standard deviations: they hold 86% of a component in a plane."""
 
@@ -53,11 +55,15 @@ def ellipses(
     if features < 2:
         raise ValueError(f"means: expected at least two features, got {features}")
     pairs = list(combinations(range(features), 2))
-    wide = 5.2 if len(pairs) == 1 else (style.WIDTH - 1.0 - 0.65 * (len(pairs) - 1)) / len(pairs)
+    wide = (style.WIDTH - 1.0 - 0.65 * (len(pairs) - 1)) / len(pairs)
+    high = min(wide, 5.0)
+    hidden = int((weights < FAINT * weights.max()).sum())
+    unseen = f"{hidden} of {len(weights)} components are not drawn: they are nearly empty" if hidden else ""
+    note = "\n".join(filter(None, [note, unseen]))
     top = style.header(note) + 0.3
-    figure = style.canvas(top + wide + 0.65, title, note)
+    figure = style.canvas(top + high + 0.65, title, note)
     for column, pair in enumerate(pairs):
-        ax = style.axes(figure, (0.75 + column * (wide + 0.65), top, wide, wide))
+        ax = style.axes(figure, (0.75 + column * (wide + 0.65), top, wide, high))
         draw(ax, means, covariances, weights, x, responsibilities, pair)
         for label, i in ((ax.set_xlabel, pair[0]), (ax.set_ylabel, pair[1])):
             label(names[i] if i < len(names) else f"feature {i}")
@@ -74,10 +80,20 @@ def draw(
     pair: tuple[int, int] = (0, 1),
 ) -> None:
     """Points and ellipses of two features on some axes; the arguments are those of :func:`ellipses`."""
+    kept = weights >= FAINT * weights.max()
+    means, covariances, weights = means[kept], covariances[kept], weights[kept]
+    responsibilities = responsibilities[:, kept] / responsibilities[:, kept].sum(-1, keepdim=True).clamp_min(1e-9)
     colours = np.array([to_rgb(colour) for colour in style.palette(len(means))])
     rows = torch.linspace(0, len(x) - 1, min(len(x), MOST_DOTS)).long()
     points = x[rows][:, list(pair)].double().numpy()
-    ax.scatter(points[:, 0], points[:, 1], s=5, c=responsibilities[rows].numpy() @ colours, alpha=0.55, linewidths=0)
+    ax.scatter(
+        points[:, 0],
+        points[:, 1],
+        s=5,
+        c=(responsibilities[rows].numpy() @ colours).clip(0, 1),
+        alpha=0.55,
+        linewidths=0,
+    )
     strongest = float(weights.max())
     for mean, covariance, weight, colour in zip(
         means.numpy()[:, list(pair)], covariances.numpy(), weights.tolist(), colours, strict=True

@@ -88,7 +88,7 @@ def pictures(run: Run, evaluation: Evaluation | None) -> dict[str, Picture]:
         or ("" if clouds(model, examples, found) > 1 else "fewer than two features are numbers of many levels")
         or partial(pairs, model, many, names=data.columns, title=compared, note=note),
         "components": without_components(model)
-        or partial(components_of, model, few, names=data.columns, title=f"{title}: components", note=note),
+        or partial(components_of, model, many, names=data.columns, title=f"{title}: components", note=note),
         "latents": without_codes(found)
         or partial(latent_space, model, many, title=f"{title}: codes of {many_name} rows", note=note),
         "rates": rates_of(found, evaluation, f"{title}: the rate"),
