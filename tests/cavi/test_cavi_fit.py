@@ -105,10 +105,11 @@ def test_the_last_bound_is_that_of_the_model(name):
 @pytest.mark.parametrize("name", ["mixture", "process"])
 def test_the_best_of_the_starts_goes_on(name):
     found = fitted(name, starts=4)
-    assert found.starts.shape == (20, 4)
-    assert found.bounds[:20] == pytest.approx(
-        found.starts[:, found.starts[-1].nan_to_num(-torch.inf).argmax()].tolist()
-    )
+    steps, starts = found.starts.shape
+    assert starts == 4
+    reached = found.starts[-1].nan_to_num(-torch.inf)
+    best = [column.tolist() for column in found.starts.mT[reached >= reached.max() - 1e-9]]  # some end alike
+    assert any(found.bounds[:steps] == pytest.approx(column) for column in best)
     for column in found.starts.mT:
         for before, after in pairwise(column[~column.isnan()].tolist()):
             assert after >= before - 1e-12 * (1 + abs(before))

@@ -306,3 +306,12 @@ def test_no_components_are_refused(make):
 def test_a_context_is_refused():
     with pytest.raises(ValueError, match="conditioned on nothing"):
         BayesianGaussianMixture(Variable((2,)), Variable((1,)))
+
+
+def test_there_may_be_more_components_than_rows():
+    x = np.random.default_rng(0).normal(size=(5, 2))
+    found = cavi.fit(BayesianGaussianMixture(Variable((2,)), components=10), x, progress=False)
+    assert np.isfinite(found.evidence.value)
+    torch.testing.assert_close(
+        found.model.log_prob(torch.from_numpy(x)), found.model.trace(torch.from_numpy(x)).log_w[0]
+    )

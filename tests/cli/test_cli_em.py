@@ -210,3 +210,11 @@ def test_control_c_saves_and_the_run_goes_on(done, unveil, monkeypatch):
 def test_stepwise_em_is_said(done):
     result = done(f"{MIXTURE} --batch_size 16 --steps 10 --no-evaluate --out run")
     assert "stepwise, batches of 16" in result.out
+
+
+def test_more_components_than_rows_are_refused_before_anything_is_written(unveil, scratch):
+    np.save("few.npy", np.random.default_rng(0).normal(size=(6, 2)))
+    result = unveil("fit --model GaussianMixture --data few.npy --out run")
+    assert result.status == 2
+    assert "--model.components: expected at most as many as there are rows" in result.err
+    assert not (scratch / "run").exists()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.em.zoo import fitted, rows, state
+from tests.em.zoo import batch, fitted, rows, state
 from tests.registry import BINARY, EM_MODELS, FOUR, REAL
 from unveil import components
 from unveil.data import load
@@ -21,6 +21,7 @@ from unveil.models import (
     FactorAnalysis,
     GaussianHMM,
     GaussianMixture,
+    HiddenMarkov,
     MixtureModel,
     MixtureOfFactorAnalysers,
     ProbabilisticPCA,
@@ -41,7 +42,7 @@ def refused(message: str, x: object = X, model=None, error: type[Exception] = Va
 
 @pytest.mark.parametrize("model", [VAE(REAL), torch.nn.Linear(2, 2), "GaussianMixture"], ids=["VAE", "Linear", "str"])
 def test_other_models_are_sent_to_gradients(model):
-    with pytest.raises(TypeError, match=f"model: expected .*EMModel.*got {type(model).__name__}; fit it by gradients"):
+    with pytest.raises(TypeError, match=f"model: expected .*EMModel.*got {type(model).__name__}; use uv.fit"):
         em.fit(model, X)
 
 
@@ -80,6 +81,9 @@ def test_an_entry_that_is_never_observed_is_named(name):
     x = rows(model)
     entry = (1,) * len(model.x.shape)
     x[(slice(None), *entry)] = torch.nan
+    if isinstance(model, HiddenMarkov):  # whose steps are all described alike
+        em.fit(model, x, starts=1, steps=2, progress=False)
+        return
     refused(
         rf"x: expected every entry to be observed in some row, got none of entry \({', '.join('1' * len(entry))}",
         x,
@@ -205,4 +209,12 @@ def test_log_p_checks_its_data(name):
     with pytest.raises(ValueError, match="x: expected data"):
         model.log_prob(Batch(size=3))
     with pytest.raises(ValueError, match="x: expected"):
-        model.log_prob(rows(model) * torch.nan)
+        model.log_prob(rows(model) * torch.inf)
+    holed = rows(model)
+    holed[:, 0] = torch.nan  # missing, as in a fit
+    torch.testing.assert_close(model.log_prob(holed), model.log_prob(batch(holed)))
+
+
+def test_more_components_than_rows_are_refused_where_parameters_are_points():
+    x = torch.randn(5, 3)
+    refused("components: expected at most as many as there are rows, 5, got 10", x, GaussianMixture(Variable((3,))))

@@ -32,16 +32,15 @@ def mixture(components: int = 5) -> GaussianMixture:
 
 
 def test_the_best_of_the_starts_goes_on():
-    found = em.fit(mixture(), clusters(), starts=8, progress=False)
-    assert found.starts.shape == (30, 8)
+    found = em.fit(mixture(), clusters(), starts=8, tolerance=0, steps=200, progress=False)
     alive = (~found.starts.isnan()).sum(1).tolist()
-    assert alive == [8] * 10 + [4] * 10 + [2] * 10
-    for last, kept in ((9, 4), (19, 2)):
+    assert alive == [8] * 20 + [4] * 40 + [2] * 80  # rounds are the longer, the fewer are left
+    for last, kept in ((19, 4), (59, 2)):
         line, after = found.starts[last], found.starts[last + 1]
         best = line.nan_to_num(nan=-torch.inf).topk(kept).indices.sort().values
         assert (~after.isnan()).nonzero().flatten().tolist() == best.tolist()
     best = found.starts[-1].nan_to_num(nan=-torch.inf).argmax()
-    assert found.bounds[:30] == pytest.approx(found.starts[:, best].tolist(), abs=1e-12)
+    assert found.bounds[:140] == pytest.approx(found.starts[:, best].tolist(), abs=1e-12)
     assert "the best of 8 starts, compared on 200 rows" in str(found)
 
 
@@ -56,7 +55,7 @@ def test_starts_end_at_different_maxima_and_more_of_them_are_better():
 def test_every_start_climbs(name, missing):
     x = rows(EM_MODELS[name]())
     found = fitted(name, holed(x) if missing else x, starts=5, steps=40)
-    assert found.starts.shape == (30, 5)  # 5, 3, 2 at last
+    assert (~found.starts.isnan()).sum(1).tolist() == [5] * 20 + [3] * 20  # of 33, but 40 steps are enough
     for before, after in pairwise(found.starts):
         gone = after.isnan()
         assert (after[~gone] >= before[~gone] - 1e-10 * (1 + before[~gone].abs())).all()
@@ -88,7 +87,7 @@ def test_a_start_that_collapsed_is_passed_over_though_its_bound_is_higher(monkey
 
 
 def test_a_fit_that_ends_collapsed_says_so():
-    with pytest.warns(UserWarning, match=r"component \d collapsed onto fewer dimensions than the data has"):
+    with pytest.warns(UserWarning, match=r"component \d collapsed: some variance is held at its floor"):
         found = em.fit(mixture(3), with_a_point(), starts=4, progress=False)
     assert found.model.collapsed
     assert [trouble in str(found) for trouble in found.troubles] == [True]
@@ -242,8 +241,8 @@ def test_control_c_while_starts_are_compared_leaves_a_model_of_one_start(name, w
 
 def test_progress_is_told_what_is_done():
     told = []
-    found = em.fit(mixture(2), clusters(), starts=4, steps=60, progress=lambda *call: told.append(call))
+    found = em.fit(mixture(2), clusters(), starts=4, steps=80, tolerance=0, progress=lambda *call: told.append(call))
     several = [call for call in told if call[0] == "steps, several starts"]
-    assert [done for _, done, _ in several] == list(range(1, 21))
+    assert [done for _, done, _ in several] == list(range(1, 61))
     alone = [call for call in told if call[0] == "steps"]
-    assert alone[-1] == ("steps", len(found.bounds) - 1, 60)
+    assert alone[-1] == ("steps", len(found.bounds) - 1, 80)

@@ -113,14 +113,14 @@ class ByTurns(Way):
 
     def rehearse(self, model: Model, data: Data) -> None:
         """Look whether the model is one of such data."""
-        from unveil.inference.climbing import check
+        from unveil.inference.climbing import check, rehearse
         from unveil.inference.rows import Rows
 
         options = self.options
         check(self._starts, options.steps, options.tolerance, options.batch_size)
         if self.accelerator.num_processes > 1:
             raise UsageError(f"--by: {self.by} works in one process, got several; start it without a launcher")
-        Rows(data).check(self.model)
+        rehearse(self.model, Rows(data))
 
     def settled(self) -> dict[str, Any]:
         """The number of starts."""

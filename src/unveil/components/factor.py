@@ -154,18 +154,19 @@ class FactorAnalyser(Components[Columns], ABC):
         side = 2 * (self.latent_dim + 1,)
         grams, products = statistics["grams"].unflatten(-1, side), statistics["products"]
         counts, codes = grams[..., -1, -1], statistics["codes"].unflatten(-1, side)
-        alive = codes[..., -1, -1:] > 0
-        root = torch.linalg.cholesky_ex(grams).L
+        alive = (counts > 0).expand_as(self.loc)
+        root = torch.linalg.cholesky_ex(torch.where(counts[..., None, None] > 0, grams, torch.eye(side[0]).to(grams))).L
         weights = torch.cholesky_solve(products.unsqueeze(-1), root.expand(*products.shape, -1)).squeeze(-1)
         squares = statistics["squares"] - (weights * products).sum(-1)
         variance = self._shared(squares, counts.expand_as(squares)).clamp_min(self.floor)
+        noisy = alive if variance.shape == alive.shape else alive.any(-1, keepdim=True)
         loading, loc = weights[..., :-1], weights[..., -1]
         moments = codes / codes[..., -1:, -1:]
         mean = moments[..., :-1, -1]
         spread = torch.linalg.cholesky_ex(moments[..., :-1, :-1] - mean.unsqueeze(-1) * mean.unsqueeze(-2)).L
         self.loc.copy_(torch.where(alive, loc + (loading @ mean.unsqueeze(-1)).squeeze(-1), self.loc))
         self.loading.copy_(torch.where(alive.unsqueeze(-1), loading @ spread, self.loading))
-        self.log_scale.copy_(torch.where(alive, 0.5 * variance.log(), self.log_scale))
+        self.log_scale.copy_(torch.where(noisy, 0.5 * variance.log(), self.log_scale))
 
     def start(self, seen: Columns, r: Tensor, generator: torch.Generator) -> None:
         """Random loadings, then what the first guess leads to."""
@@ -201,7 +202,9 @@ class FactorAnalyser(Components[Columns], ABC):
     def free(self) -> int:
         """Means, loadings but for their rotations, and noise."""
         rotations = self.latent_dim * (self.latent_dim - 1) // 2
-        return sum(each.numel() for each in self.parameters()) - self.components * rotations
+        d = self.x.features
+        whole = self.components * (d + d * (d + 1) // 2)  # more than a full covariance has can't be told
+        return min(sum(each.numel() for each in self.parameters()) - self.components * rotations, whole)
 
     def width(self, starts: int, *, missing: bool) -> int:
         """u, and the codes' moments for each component and start."""

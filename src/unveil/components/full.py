@@ -111,9 +111,10 @@ class _Correlated(Gaussian, ABC):
         return self.loc.numel() + len(self.log_triangle) * d * (d + 1) // 2
 
     def width(self, starts: int, *, missing: bool) -> int:
-        """T(x); where entries are missing, a D x D matrix for each component and start."""
+        """T(x); where entries are missing, a D x D matrix for each component and start (of which more are held at once:
+        small pieces would cost more than they save)."""
         d = self.x.features
-        return starts * self.components * (d * d + 3 * d) if missing else 1 + d + d * (d + 1) // 2
+        return starts * self.components * (d * d + 3 * d) // 16 + 1 if missing else 1 + d + d * (d + 1) // 2
 
 
 class Full(_Correlated):

@@ -42,7 +42,7 @@ class Gaussian(ExponentialFamily, ABC):
 
     def __init__(self, x: Variable, components: int, floor: float = FLOOR) -> None:
         super().__init__(x, components)
-        if not 0 <= floor < 1:
+        if not 0 < floor < 1:
             raise ValueError(f"floor: expected a share of the data's variance, 0 to 1, got {floor}")
         self.floor = floor
         self.units = Units(x, isotropic=self.isotropic)

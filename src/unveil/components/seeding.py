@@ -24,6 +24,8 @@ def first_guess(points: Tensor, starts: int, components: int, weight: Tensor, ge
         weight: How much each example counts, (B,).
         generator: Where random numbers come from.
     """
+    if (there := int((weight > 0).sum())) < components:
+        raise ValueError(f"components: expected at most as many as there are rows, {there:,}, got {components}")
     clustered = (starts + 1) // 2
     nearest = _nearest(points, _spread_out(points, clustered, components, weight, generator))
     for _ in range(LLOYD):

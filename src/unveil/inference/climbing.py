@@ -30,8 +30,10 @@ FALL = 1e-8
 """A bound that falls by more than this share of it has not been rounded."""
 SCREENED = 20_000
 """Starts are compared on so many rows at most."""
-ROUND = 10
-"""After so many steps the worse half of the starts is given up."""
+ROUND = 20
+"""After so many steps the worse half of the starts is given up; then after twice as many, and so on."""
+GUESSED = 2**26
+"""Starts are guessed from so many numbers at most, and from a thousand rows at least."""
 FORGETTING = 0.7
 """Statistics of minibatches are forgotten by (t + 2) to minus this power at minibatch t (Liang & Klein 2009)."""
 
@@ -66,6 +68,11 @@ class Climbed:
     compared_on: int
     troubles: list[str]
     seconds: float
+
+    @property
+    def free_energy(self) -> float:
+        """Minus the bound of all rows together, in nats, as the literature on free energies has it."""
+        return -self.bounds[-1] * self.rows.weight.sum().item()
 
     @property
     def story(self) -> list[str]:
@@ -141,7 +148,7 @@ def climb(
     with model.at_rest(), shown(progress, doing) as show:
         begun = Comparison(torch.zeros(0, 1), 0)
         if starts:
-            begun = compare(model, compared, starts, steps, generator, show)
+            begun = compare(model, compared, starts, steps, tolerance, generator, show)
         bounds = begun.bounds[:, begun.best].tolist() if compared is rows else []
         loop = Climb(model, rows, bounds, steps, tolerance, show)
         if begun.interrupted:
@@ -301,10 +308,12 @@ class Comparison(NamedTuple):
 
 
 def compare(
-    model: Alternating, rows: Rows, starts: int, steps: int, generator: torch.Generator, show: Show
+    model: Alternating, rows: Rows, starts: int, steps: int, tolerance: float, generator: torch.Generator, show: Show
 ) -> Comparison:
     """Make several starts, and leave the model with the one that is best after some steps, or when Ctrl-C comes."""
-    some = rows.take(slice(None), model.device)
+    original = deepcopy(model.state_dict())
+    enough = max(1000, GUESSED // model.width(starts, missing=rows.missing))
+    some = rows.sample(enough, generator).take(slice(None), model.device)
     model.initialize(represented(some), generator)
     stack(model, starts)
     alive, history = list(range(starts)), torch.zeros(0, starts, dtype=torch.double)
@@ -313,14 +322,16 @@ def compare(
     try:
         model.start(some, generator)
         while len(alive) > 1:
-            for _ in range(min(ROUND, max(1, steps - len(history)))):
+            for _ in range(min(ROUND * starts // len(alive), max(1, steps - len(history)))):
                 turned = turn(model, rows, len(alive))
                 found, sound = turned, deepcopy(model.state_dict())
                 line = torch.full((1, starts), torch.nan, dtype=torch.double)
                 line[0, alive] = found.bound.cpu()
                 history = torch.cat([history, line])
                 model.maximize(model.arranged(found.statistics))
-                show("steps, several starts", len(history), min(steps, ROUND * math.ceil(math.log2(starts))))
+                show("steps, several starts", len(history), min(steps, ROUND * (2 ** math.ceil(math.log2(starts)) - 1)))
+                if tolerance and len(history) > 1 and (history[-1] - history[-2])[alive].max() < tolerance:
+                    break
             kept = _ranked(model, turned)[: (len(alive) + 1) // 2 if len(history) < steps else 1]
             pick(model, torch.tensor(kept, device=model.device))
             alive, found, sound = [alive[start] for start in kept], None, deepcopy(model.state_dict())
@@ -332,9 +343,22 @@ def compare(
         return Comparison(history, alive[best], True, None if found is None else found.of(best))
     except BaseException:
         pick(model, 0)
+        model.load_state_dict(original)
         raise
     pick(model, 0)
     return Comparison(history, alive[0])
+
+
+def rehearse(model: Alternating, rows: Rows) -> None:
+    """Try one start with a copy of the model, so that what does not go together says so.
+
+    Raises:
+        ValueError: If rows and model don't go together.
+    """
+    rows.check(model)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        compare(deepcopy(model), rows.sample(SCREENED, generator), 1, 1, 0.0, generator, lambda what, done, total: None)
 
 
 def represented(some: Some) -> Batch:

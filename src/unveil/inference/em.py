@@ -16,6 +16,7 @@ from typing import Any
 
 from unveil.evaluation import Estimate
 from unveil.inference.climbing import Climbed, climb
+from unveil.models.alternating import Alternating
 from unveil.models.em import EMModel
 from unveil.progress import Show
 
@@ -36,9 +37,11 @@ class Fitted(Climbed):
 
     @property
     def bic(self) -> float:
-        """The Bayesian information criterion of all rows, -2 log p(X) + free parameters x log N: lower is better."""
+        """The Bayesian information criterion of all rows, -2 log p(X) + free parameters x log N: lower is better.
+
+        N counts the steps of sequences."""
         total = self.rows.weight.sum().item()
-        return -2 * total * self.bounds[-1] + self.model.free * math.log(total)
+        return -2 * total * self.bounds[-1] + self.model.free * math.log(total * self.model.observations)
 
     @property
     def aic(self) -> float:
@@ -73,7 +76,8 @@ def fit(
         weight: How much each row counts, (N,); 1 by default.
         starts: How many starts to try, half of them by k-means++ and half by random centres; 0 goes on from the
             parameters that the model has. By default 8 where maxima are many, 1 where they are not.
-        steps: The largest number of steps, those by which starts were compared included.
+        steps: The largest number of steps, those by which starts were compared included (but on more than 20,000 rows,
+            where these come beside).
         tolerance: How far below its maximum the mean log-likelihood may stay, in nats per row, as far as its gains
             tell; 0 to go on until a step gains nothing.
         batch_size: Rows per M-step, for stepwise EM (Cappe & Moulines 2009), where data is large: a step of ``steps``
@@ -100,7 +104,7 @@ def fit(
     if not isinstance(model, EMModel):
         raise TypeError(
             "model: expected one whose posterior and M-step have closed forms (an EMModel, such as GaussianMixture), "
-            f"got {type(model).__name__}; fit it by gradients: uv.fit"
+            f"got {type(model).__name__}; use {'cavi.fit' if isinstance(model, Alternating) else 'uv.fit'}"
         )
     climbed = climb(
         model,

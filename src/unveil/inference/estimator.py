@@ -5,6 +5,7 @@ search = GridSearchCV(EMEstimator(partial(GaussianMixture)), {"model__components
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Self
@@ -103,14 +104,32 @@ class EMEstimator(DensityMixin, BaseEstimator):
         return self
 
     def score_samples(self, X: Any) -> Array:
-        """log p(x) of each row, (N,) in nats: exact."""
+        """log p(x) of each row, (N,) in nats: exact. A model that only has a bound on it has no scores."""
         batch = self._batch(X)
+        if not self.model_.exact_posterior:
+            raise AttributeError(f"score: log p(x) of a {type(self.model_).__name__} is not exact; use uv.evaluate")
         with torch.no_grad():
             return self.model_.trace(batch, FromPosterior(1)).log_w[0].numpy()
 
     def score(self, X: Any, y: Any = None) -> float:
         """The mean of log p(x), in nats per row."""
         return float(self.score_samples(X).mean())
+
+    def bic(self, X: Any) -> float:
+        """The Bayesian information criterion of these rows: lower is better."""
+        return self._criterion(X, math.log(len(X)))
+
+    def aic(self, X: Any) -> float:
+        """Akaike's information criterion of these rows: lower is better."""
+        return self._criterion(X, 2.0)
+
+    def _criterion(self, X: Any, price: float) -> float:
+        scores = self.score_samples(X)
+        if not isinstance(self.model_, EMModel):
+            raise AttributeError(
+                f"bic, aic: a {type(self.model_).__name__} has no maximum likelihood; use its evidence"
+            )
+        return -2 * float(scores.sum()) + price * self.model_.free
 
     def predict_proba(self, X: Any) -> Array:
         """The responsibilities of a mixture, (N, K)."""

@@ -80,7 +80,8 @@ class Rows:
         """So many rows at most, drawn at random without replacement; themselves where there are no more."""
         if self.size <= most:
             return self
-        some = self.take(torch.randperm(self.size, generator=generator)[:most].sort().values)
+        order = torch.randperm(self.size, generator=generator)
+        some = self.take(order[self.weight[order] > 0][:most].sort().values)
         return Rows(Batch(x=some.x, mask=some.mask, context=some.context), some.weight)
 
     def check(self, model: Alternating) -> None:
@@ -93,11 +94,12 @@ class Rows:
         self.missing = True  # until it is known
         for some in self.chunks(max(1, CHECKED // model.x.features)):
             check_values(model, Batch(x=some.x, mask=some.mask, context=some.context))
+            model.check(some)
             if some.mask is not None:
                 observed |= some.mask.any(0)
                 whole = whole and bool(some.mask.all())
         self.missing = not whole
-        if not observed.all():
+        if not observed.all() and not model.shared_over_steps:
             entry = tuple(observed.logical_not().nonzero()[0].tolist())
             raise ValueError(f"x: expected every entry to be observed in some row, got none of entry {entry}")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-AGREEING = 3
-"""So many steps in a row must say that the top is near."""
+AGREEING, SHARE = 3, 0.2
+"""So many steps in a row, and this share of all of them, must say that the top is near: plateaus are left again."""
 ROUNDING = 1e-12
 """Gains below this share of the bound are those of floating point numbers."""
 
@@ -31,12 +31,13 @@ def verdict(bounds: Sequence[float], tolerance: float, steps: int) -> str:
     done = len(bounds) - 1
     if done >= AGREEING and bounds[-1] - bounds[-2] <= ROUNDING * (1 + abs(bounds[-1])):
         return f"converged after {done} steps: the last gained nothing"
-    if done > AGREEING + 1:
-        left = [remaining(bounds[: len(bounds) - back]) for back in range(AGREEING)]
+    agreeing = max(AGREEING, round(SHARE * done))
+    if done > agreeing + 1 and remaining(bounds) < tolerance:
+        left = [remaining(bounds[: len(bounds) - back]) for back in range(agreeing)]
         if max(left) < tolerance:
             return (
-                f"converged after {done} steps: about {left[0]:.1g} nats per row are left to gain, below the "
-                f"tolerance of {tolerance:g}"
+                f"converged after {done} steps: about {left[0]:.1g} nats per row are left to gain, if gains go on "
+                f"shrinking as they do; the tolerance is {tolerance:g}"
             )
     if done >= steps:
         gain = f": the last gained {bounds[-1] - bounds[-2]:.2g} nats per row" if done else ""

@@ -61,6 +61,12 @@ class Alternating(Model, ABC):
             )
         self.x, self.context = x, context
 
+    shared_over_steps = False
+    """Whether entries of the first axis of an example are described alike: none of them need ever be observed."""
+
+    def check(self, some: Some) -> None:
+        """Raise a ValueError for examples that this is no model of, beyond what their shape and support say."""
+
     @abstractmethod
     def start(self, some: Some, generator: torch.Generator) -> None:
         """Take first guesses of the parameters, one for each start, from some examples."""

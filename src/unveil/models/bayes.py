@@ -13,6 +13,7 @@ from __future__ import annotations
 from functools import partial
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from unveil import distributions
@@ -58,6 +59,7 @@ class BayesianGaussianMixture(Alternating):
     def walk(self, visit: Visit, batch: Batch) -> None:
         """z, the component's number, then x, as q predicts them."""
         x = batch["x"]
+        _refuse(batch.mask_of("x"))
         q = None if x is None else lambda: distributions.Categorical(self._log_predictive(x))
         z = visit("z", p=lambda: distributions.Categorical(self.weighting.mean.log()), q=q)
         visit("x", p=lambda: self.family(z), value=x)
@@ -66,6 +68,16 @@ class BayesianGaussianMixture(Alternating):
         """log E[pi_k] p(x | k), (B, K)."""
         every = torch.arange(self.family.components, device=x.device)
         return self.weighting.mean.log() + self.family(every).log_prob(x.unsqueeze(-2))
+
+    @torch.no_grad()
+    def log_prob(self, x: Observed | Batch) -> Tensor:
+        """log p(x | data) under q, (B,) in nats: the predictive density, exactly."""
+        batch = self._batch(x, None).to_precision(self.dtype)
+        values = batch["x"]
+        if values is None:
+            raise ValueError("x: expected data, got none")
+        _refuse(batch.mask_of("x"))
+        return self._log_predictive(values).logsumexp(-1)
 
     @torch.no_grad()
     def responsibilities(self, x: Observed | Batch) -> Tensor:
@@ -82,12 +94,18 @@ class BayesianGaussianMixture(Alternating):
         """E_q[pi_k], (..., K)."""
         return self.weighting.mean.detach()
 
+    def check(self, some: Some) -> None:
+        """Nothing may be missing."""
+        _refuse(some.mask if some.mask is None or not some.mask.all() else None)
+
     def start(self, some: Some, generator: torch.Generator) -> None:
         """k-means++ and random centres."""
         seen = self._see(some)
         starts, components = self.family.beta.shape
         points = self.family.units.columns(some.x, None).x
-        self._maximize(seen, some.weight * first_guess(points, starts, components, some.weight, generator))
+        begun = min(components, int((some.weight > 0).sum()))  # there may be more components than examples
+        guess = first_guess(points, starts, begun, some.weight, generator)
+        self._maximize(seen, some.weight * F.pad(guess, (0, 0, 0, components - begun)))
 
     def _maximize(self, seen: Tensor, r: Tensor) -> None:
         self.maximize(self.arranged({"counts": r.sum(-1), **self.family.statistics(seen, r)}))
@@ -124,8 +142,7 @@ class BayesianGaussianMixture(Alternating):
         return 1 + d + d * (d + 1) // 2 + 3 * starts * self.family.components
 
     def _see(self, some: Some) -> Tensor:
-        if some.mask is not None:
-            raise ValueError("x: a BayesianGaussianMixture can't marginalise missing entries; use GaussianMixture")
+        _refuse(some.mask)
         return self.family.see(some.x)
 
     def _log_rho(self, seen: Tensor) -> Tensor:
@@ -147,3 +164,8 @@ class DirichletProcessMixture(BayesianGaussianMixture):
         self, x: Variable, context: Variable | None = None, components: int = 20, concentration: float = 1.0
     ) -> None:
         super().__init__(x, context, components, partial(StickBreaking, concentration=concentration))
+
+
+def _refuse(mask: Tensor | None) -> None:
+    if mask is not None:
+        raise ValueError("x: a BayesianGaussianMixture can't marginalise missing entries; use GaussianMixture")

@@ -83,7 +83,7 @@ class _LinearGaussian(EMModel):
             return []
         return [
             "the noise of some entry vanished, and is held at the smallest variance (floor): the factors explain it "
-            "fully (a Heywood case); try fewer factors"
+            "fully (a Heywood case: try fewer factors), or it is constant (leave it out)"
         ]
 
     @property

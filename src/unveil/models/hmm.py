@@ -51,6 +51,8 @@ class HiddenMarkov(EMModel):
         torch.Size([5, 20])
     """
 
+    shared_over_steps = True
+
     def __init__(
         self,
         x: Variable,
@@ -152,9 +154,14 @@ class HiddenMarkov(EMModel):
         states = self.family.components
         return self.family.free + states**2 - 1
 
+    @property
+    def observations(self) -> int:
+        """Its steps."""
+        return self.length
+
     def width(self, starts: int, *, missing: bool) -> int:
         """What the emissions see of each observation, and the passes."""
-        states, steps = len(self.transition), self.length
+        states, steps = self.family.components, self.length
         return steps * (self.family.width(starts, missing=missing) + 8 * starts * states) + 3 * starts * states**2
 
     def troubles(self, statistics: Statistics) -> list[str]:

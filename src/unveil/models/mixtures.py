@@ -241,8 +241,9 @@ def troubles(collapsed: Tensor, counts: Tensor) -> list[str]:
     said = []
     if held := collapsed.nonzero().flatten().tolist():
         said.append(
-            f"component {_listed(held)} collapsed onto fewer dimensions than the data has, and is held at the smallest "
-            "variance (floor): its likelihood says little; try fewer components, a simpler covariance or a larger floor"
+            f"component {_listed(held)} collapsed: some variance is held at its floor, a share of the data's, and the "
+            "likelihood says little; try fewer components or a simpler covariance, leave constant entries out, or "
+            "lower floor where the data is as narrow as that"
         )
     if dead := (counts < 1).nonzero().flatten().tolist():
         said.append(f"component {_listed(dead)} died: it explains less than one example; try fewer components")

@@ -103,6 +103,11 @@ class BayesianLinearRegression(Alternating):
                 raise ValueError("x: expected a Batch(x=..., context=features)")
             units.initialize(values)
 
+    def check(self, some: Some) -> None:
+        """Features, and nothing missing."""
+        if some.context is None or (some.mask is not None and not some.mask.all()):
+            raise ValueError("x: expected a Batch(x=..., context=features) in which nothing is missing")
+
     def start(self, some: Some, generator: torch.Generator) -> None:
         """At the prior."""
 

@@ -30,6 +30,8 @@ from unveil.variables import Batch, Observed, Variable
 
 SETTLED, MOST = 1e-3, 100
 """A document has settled where its gamma moves by less on average, or after so many rounds."""
+FRESH = 5
+"""So often a document begins anew, before it goes on from where it was."""
 SEEDS = 5
 """So many documents begin a topic."""
 TINY = 1e-290
@@ -68,7 +70,7 @@ class LatentDirichletAllocation(Alternating):
         self.alpha, self.eta = (1 / topics if given is None else given for given in (alpha, eta))
         if not (self.alpha > 0 and self.eta > 0):
             raise ValueError(f"alpha, eta: expected positive numbers, got {self.alpha}, {self.eta}")
-        self.memory = (topics,)
+        self.memory = (topics + 1,)
         self.register_buffer("length", torch.ones(()))
         self.words = nn.Parameter(torch.ones(topics, x.features))
         """lambda."""
@@ -125,27 +127,40 @@ class LatentDirichletAllocation(Alternating):
         seeds = some.x[rows.to(some.x.device)].double().unflatten(0, (self.topics, SEEDS)).sum(1)
         self.words.copy_((1 + seeds).expand_as(self.words))
 
+    def check(self, some: Some) -> None:
+        """Counts, of which none is missing."""
+        if some.mask is not None and not some.mask.all():
+            raise ValueError("x: topics can't marginalise missing counts; fill them in, or leave the documents out")
+        if (some.x < 0).any():
+            raise ValueError(f"x: expected counts of at least 0, got {some.x.min().item():g}")
+
     def expect(self, some: Some) -> tuple[Tensor, Statistics]:
         """q(theta) of each document, and the expected counts of each topic's words.
 
-        A document begins anew each time, which keeps it from poor maxima; where that ends lower than it was before, it
-        goes on from there, so that the bound never falls.
+        At its first looks a document begins anew, which keeps it from poor maxima, and goes on from where it was where
+        that is better; later it goes on. So the bound never falls.
         """
-        if some.mask is not None:
-            raise ValueError("x: topics can't marginalise missing counts; fill them in, or leave the documents out")
         documents = _Documents(some.x.double(), self._factors)
-        gamma = documents.settle(self.alpha, torch.ones(len(some.x), self.topics).to(self.words))
-        value = documents.bound(self.alpha, gamma)
-        if some.memory is not None:
-            known = some.memory.sum(-1) > 0
-            before = torch.where(known.unsqueeze(-1), some.memory, gamma)
-            better = known & (documents.bound(self.alpha, before) > value)
-            if better.any():  # it has found a worse maximum this time
-                gamma[better] = documents.of(better).settle(self.alpha, before[better])
-                value = documents.bound(self.alpha, gamma)
-            some.memory.copy_(gamma)
-        value = value + multinomial_coefficient(documents.counts)
+        fresh = torch.ones(len(some.x), self.topics).to(self.words)
+        if some.memory is None:
+            gamma = documents.settle(self.alpha, fresh)
+        else:
+            gamma = self._remembered(documents, some.memory, fresh)
+        value = documents.bound(self.alpha, gamma) + multinomial_coefficient(documents.counts)
         return value.expand(*self.words.shape[:-2], -1), {"words": documents.statistics(gamma, some.weight)}
+
+    def _remembered(self, documents: _Documents, memory: Tensor, fresh: Tensor) -> Tensor:
+        """gamma, with its memory of gamma and of the number of looks, (B, K + 1)."""
+        before, looks = memory[:, :-1], memory[:, -1]
+        gamma = documents.settle(self.alpha, torch.where((looks < FRESH).unsqueeze(-1), fresh, before))
+        known = (looks > 0) & (looks < FRESH)
+        if known.any():
+            start = torch.where(known.unsqueeze(-1), before, gamma)
+            behind = documents.bound(self.alpha, start) > documents.bound(self.alpha, gamma)
+            if behind.any():
+                gamma[behind] = documents.of(behind).settle(self.alpha, before[behind])
+        memory.copy_(torch.cat([gamma, looks.unsqueeze(-1) + 1], -1))
+        return gamma
 
     def maximize(self, statistics: Statistics) -> None:
         """lambda = eta + expected counts."""
@@ -189,19 +204,23 @@ class _Documents:
 
     def settle(self, alpha: float, gamma: Tensor) -> Tensor:
         """gamma, (B, K), by rounds until each document has settled."""
-        settled, done = torch.empty_like(gamma), torch.zeros(len(gamma), dtype=torch.bool, device=gamma.device)
+        settled = torch.empty_like(gamma)
         rows, counts, factors = torch.arange(len(gamma), device=gamma.device), self.counts, self.factors
+        done = torch.zeros_like(rows, dtype=torch.bool)
         for _ in range(MOST):
-            theta = dirichlet_log(gamma).exp().clamp_min(TINY)
+            theta = dirichlet_log(gamma).exp_().clamp_min_(TINY)
             after = alpha + theta * (_ratio(counts, factors, theta).unsqueeze(-2) @ factors).squeeze(-2)
-            settled[rows[~done]] = after[~done]
-            done = done | ((after - gamma).abs().mean(-1) < SETTLED)
-            gamma, left = after, int((~done).sum())
+            moved = (after - gamma).abs_().mean(-1)
+            gamma = torch.where(done.unsqueeze(-1), gamma, after)  # what has settled stays, whatever is beside it
+            done |= moved < SETTLED
+            left = len(rows) - int(done.sum())
+            if 4 * left <= 3 * len(rows):
+                settled[rows[done]] = gamma[done]
+                rows, gamma, counts, factors = (each[~done] for each in (rows, gamma, counts, factors))
+                done = done[~done]
             if not left:
                 break
-            if 2 * left <= len(rows):
-                rows, gamma, counts, factors = rows[~done], gamma[~done], counts[~done], factors[~done]
-                done = done[~done]
+        settled[rows] = gamma
         return settled
 
     def bound(self, alpha: float, gamma: Tensor) -> Tensor:
