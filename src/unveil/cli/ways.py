@@ -113,7 +113,8 @@ class ByTurns(Way):
 
     def rehearse(self, model: Model, data: Data) -> None:
         """Look whether the model is one of such data."""
-        from unveil.inference.climbing import check, rehearse
+        from unveil.inference.climbing import check
+        from unveil.inference.comparing import rehearse
         from unveil.inference.rows import Rows
 
         options = self.options

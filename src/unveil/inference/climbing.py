@@ -6,34 +6,28 @@ the better half goes on, and on, until one is left.
 
 from __future__ import annotations
 
-import math
 import time
 import warnings
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from unveil.components import Statistics
-from unveil.inference.rows import AT_ONCE, Rows
+from unveil.inference.comparing import SCREENED, Comparison, compare
+from unveil.inference.rows import Rows
 from unveil.inference.stopping import verdict
-from unveil.models.alternating import Alternating, Some, pick, stack
+from unveil.inference.turning import Turn, turn
+from unveil.models.alternating import Alternating
 from unveil.progress import Show
 from unveil.progress import progress as shown
-from unveil.variables import Batch
 
 MEMORY = " memory"
 """The name of what is remembered of the rows, which no parameter has."""
 FALL = 1e-8
 """A bound that falls by more than this share of it has not been rounded."""
-SCREENED = 20_000
-"""Starts are compared on so many rows at most."""
-ROUND = 20
-"""After so many steps the worse half of the starts is given up; then after twice as many, and so on."""
-GUESSED = 2**26
-"""Starts are guessed from so many numbers at most, and from a thousand rows at least."""
 FORGETTING = 0.7
 """Statistics of minibatches are forgotten by (t + 2) to minus this power at minibatch t (Liang & Klein 2009)."""
 
@@ -85,24 +79,6 @@ class Climbed:
                 f"{', '.join(f'{value:.4g}' for value in reached)} nats per row"
             )
         return [*lines, *self.troubles]
-
-
-class Turn(NamedTuple):
-    """The first turn over all rows.
-
-    Args:
-        bound: The bound in nats per row, for each start.
-        square: The mean of the squares of what each row adds.
-        statistics: The expected statistics.
-    """
-
-    bound: Tensor
-    square: Tensor
-    statistics: Statistics
-
-    def of(self, start: int) -> Turn:
-        """That of one start."""
-        return Turn(self.bound[start], self.square[start], {name: v[start] for name, v in self.statistics.items()})
 
 
 def climb(
@@ -171,26 +147,6 @@ def climb(
         troubles,
         time.monotonic() - began,
     )
-
-
-def turn(model: Alternating, rows: Rows, starts: int = 1) -> Turn:
-    """The first turn over all rows, a few at a time.
-
-    Raises:
-        FloatingPointError: If what a row adds is not finite.
-    """
-    most = AT_ONCE.get(model.device.type, AT_ONCE["cuda"])
-    at_once = max(1, min(len(rows), most // model.width(max(starts, 1), missing=rows.missing)))
-    bound = square = torch.zeros((), dtype=torch.double, device=model.device)
-    statistics: Statistics = {}
-    for some in rows.chunks(at_once, model.device):
-        value, found = model.expect(some)
-        bound, square = bound + value @ some.weight, square + value.square() @ some.weight
-        statistics = {name: statistics[name] + value if statistics else value for name, value in found.items()}
-    total = rows.weight.sum().item()
-    if not bound.isfinite().all():
-        raise FloatingPointError(_not_finite(model, rows, at_once))
-    return Turn((bound - model.cost) / total, square / total, statistics)
 
 
 class Climb:
@@ -289,109 +245,6 @@ class Climb:
         self.show("steps", len(self.bounds) - 1, self.steps)
         self.stopped = verdict(self.bounds, self.tolerance, self.steps)
         return bool(self.stopped)
-
-
-class Comparison(NamedTuple):
-    """Starts, compared.
-
-    Args:
-        bounds: After each step, (steps, starts); NaN once a start was given up. Nothing of a single start.
-        best: The start that the model was left with.
-        interrupted: Whether Ctrl-C came.
-        last: The turn of its parameters then, if one was made.
-    """
-
-    bounds: Tensor
-    best: int
-    interrupted: bool = False
-    last: Turn | None = None
-
-
-def compare(
-    model: Alternating, rows: Rows, starts: int, steps: int, tolerance: float, generator: torch.Generator, show: Show
-) -> Comparison:
-    """Make several starts, and leave the model with the one that is best after some steps, or when Ctrl-C comes."""
-    original = deepcopy(model.state_dict())
-    enough = max(1000, GUESSED // model.width(starts, missing=rows.missing))
-    some = rows.sample(enough, generator).take(slice(None), model.device)
-    model.initialize(represented(some), generator)
-    stack(model, starts)
-    alive, history = list(range(starts)), torch.zeros(0, starts, dtype=torch.double)
-    found: Turn | None = None
-    sound = deepcopy(model.state_dict())
-    try:
-        model.start(some, generator)
-        while len(alive) > 1:
-            for _ in range(min(ROUND * starts // len(alive), max(1, steps - len(history)))):
-                turned = turn(model, rows, len(alive))
-                found, sound = turned, deepcopy(model.state_dict())
-                line = torch.full((1, starts), torch.nan, dtype=torch.double)
-                line[0, alive] = found.bound.cpu()
-                history = torch.cat([history, line])
-                model.maximize(model.arranged(found.statistics))
-                show("steps, several starts", len(history), min(steps, ROUND * (2 ** math.ceil(math.log2(starts)) - 1)))
-                if tolerance and len(history) > 1 and (history[-1] - history[-2])[alive].max() < tolerance:
-                    break
-            kept = _ranked(model, turned)[: (len(alive) + 1) // 2 if len(history) < steps else 1]
-            pick(model, torch.tensor(kept, device=model.device))
-            alive, found, sound = [alive[start] for start in kept], None, deepcopy(model.state_dict())
-    except KeyboardInterrupt:
-        for name, parameter in model.named_parameters():
-            parameter.data = sound[name]
-        best = 0 if found is None else _ranked(model, found)[0]
-        pick(model, best)
-        return Comparison(history, alive[best], True, None if found is None else found.of(best))
-    except BaseException:
-        pick(model, 0)
-        model.load_state_dict(original)
-        raise
-    pick(model, 0)
-    return Comparison(history, alive[0])
-
-
-def rehearse(model: Alternating, rows: Rows) -> None:
-    """Try one start with a copy of the model, so that what does not go together says so.
-
-    Raises:
-        ValueError: If rows and model don't go together.
-    """
-    rows.check(model)
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        compare(deepcopy(model), rows.sample(SCREENED, generator), 1, 1, 0.0, generator, lambda what, done, total: None)
-
-
-def represented(some: Some) -> Batch:
-    """Rows that come as often as their weights say: whole weights exactly, others as nearly as so many rows can."""
-    batch = Batch(x=some.x, mask=some.mask, context=some.context)
-    if (some.weight == some.weight[0]).all():
-        return batch
-    total = some.weight.sum()
-    count = int(total) if (some.weight == some.weight.round()).all() and total <= SCREENED else SCREENED
-    steps = (torch.arange(count, device=total.device) + 0.5) * (total / count)
-    return batch.rows(torch.searchsorted(some.weight.cumsum(0), steps).clamp(max=len(some.weight) - 1))
-
-
-def _ranked(model: Alternating, found: Turn) -> list[int]:
-    """Starts, the best first: those that have collapsed come after all others."""
-    worth = list(zip((~model.collapsed.expand(len(found.bound))).tolist(), found.bound.tolist(), strict=True))
-    return sorted(range(len(worth)), key=worth.__getitem__, reverse=True)
-
-
-def _not_finite(model: Alternating, rows: Rows, at_once: int) -> str:
-    """Which rows have no finite log-likelihood, in words."""
-    first = 0
-    for some in rows.chunks(at_once, model.device):
-        log_p = model.expect(some)[0].reshape(-1, len(some.weight))
-        bad = (~log_p.isfinite()).any(0).nonzero().flatten()
-        if len(bad):
-            named = ", ".join(str(first + row) for row in bad[:5].tolist())
-            return (
-                f"the bound of rows {named} is {log_p[:, bad[0]].min().item()}: the model finds them impossible, or "
-                "some variance is too small for floating point numbers; take a larger floor"
-            )
-        first += len(some.weight)
-    return "the sum of log p(x) over the rows is not finite"
 
 
 def check(starts: int, steps: int, tolerance: float, batch_size: int | None) -> None:
