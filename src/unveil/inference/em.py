@@ -95,6 +95,7 @@ def fit(
         FloatingPointError: If the bound is not finite, or falls.
 
     Example:
+        >>> import torch
         >>> from unveil.models import GaussianMixture
         >>> from unveil.variables import Variable
         >>> x = torch.randn(200, 2, generator=torch.Generator().manual_seed(0))
