@@ -8,15 +8,12 @@ import numpy as np
 import pytest
 import torch
 from numpy import ndarray
-from scipy import integrate
-from scipy.special import digamma, gammaln
 
 import unveil as uv
 from tests.cavi.brute import Line
 from unveil.inference import cavi
 from unveil.inference.cavi import Inferred
 from unveil.models import BayesianLinearRegression
-from unveil.models.regression import gamma_kl
 from unveil.variables import Batch, Variable
 
 NOISE, RELEVANCE = (2.0, 1.5), (1.5, 0.7)
@@ -198,22 +195,6 @@ def test_rows_of_weight_zero_are_not_there():
     features[20:] += 10 * SCALE
     one = fitted(features, y, {"weight": weight}, precision=1.0)
     assert one.evidence.value == pytest.approx(fitted(features[:20], y[:20], precision=1.0).evidence.value, rel=1e-6)
-
-
-@pytest.mark.parametrize("q", [(3.0, 2.0), (0.4, 5.0), (40.0, 0.1)])
-@pytest.mark.parametrize("prior", [(1.0, 1.0), (2.5, 0.3)])
-def test_divergences_of_gamma_distributions_are_those_of_quadrature(q, prior):
-    def log_gamma(t: float, shape: float, rate: float) -> float:
-        """Of the logarithm t."""
-        return shape * np.log(rate) - gammaln(shape) + shape * t - rate * np.exp(t)
-
-    def integrand(t: float) -> float:
-        return np.exp(log_gamma(t, *q)) * (log_gamma(t, *q) - log_gamma(t, *prior))
-
-    middle = digamma(q[0]) - np.log(q[1])
-    exact = integrate.quad(integrand, middle - 80, middle + 8, points=[middle], limit=500)[0]
-    assert gamma_kl(torch.tensor(q), prior).item() == pytest.approx(exact, rel=1e-7)
-    assert abs(gamma_kl(torch.tensor(q), q).item()) < 1e-12
 
 
 class TestRefusals:

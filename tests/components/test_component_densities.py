@@ -150,7 +150,7 @@ def test_a_factor_analyser_is_the_integral_over_its_factors(name):
 def test_codes_are_the_conditional_of_the_joint_gaussian(name, masked):
     family, x = made(name), observations(Variable((3,)), 6, seed=1)
     mask = holes(x)
-    codes = family.codes(family.see(x, mask if masked else None))
+    codes = family.see(x, mask if masked else None).codes
     mu, sigma = moments(name, family, observations(Variable((3,))))
     deviation = family.units.deviation.numpy()
     for k in range(3):

@@ -95,9 +95,9 @@ def test_rows_of_weight_zero_are_not_there(name):
 @HOLES
 def test_how_many_rows_are_looked_at_at_once_does_not_matter(name, missing, monkeypatch):
     x = data(name, missing)
-    whole = fitted(name, x)
+    whole = fitted(name, x, starts=1)  # of several, two may end alike but for the names of components
     monkeypatch.setitem(looking.AT_ONCE, "cpu", 1)
-    apart = fitted(name, x)
+    apart = fitted(name, x, starts=1)
     assert whole.bounds == pytest.approx(apart.bounds, abs=1e-9)
     assert_same(whole.model, apart.model)
 

@@ -39,7 +39,7 @@ def test_a_climb_ends_where_no_more_than_the_tolerance_is_left(rate, tolerance):
     steps = next(steps for steps in range(1, 2000) if verdict(bounds[: steps + 1], tolerance, 2000))
     assert -3 - bounds[steps] < tolerance  # and for a fifth of all steps, which is soon enough:
     assert -3 - bounds[max(steps - 4, 0) * 4 // 5 - 1] >= tolerance or steps <= 6
-    text = verdict(bounds[: steps + 1], tolerance, 2000)
+    text = verdict(bounds[: steps + 1], tolerance, 2000).words
     assert text.startswith(f"converged after {steps} steps: about ")
     assert text.endswith(f"are left to gain, if gains go on shrinking as they do; the tolerance is {tolerance:g}")
 
@@ -48,27 +48,27 @@ def test_a_plateau_is_left_again_where_it_is_short_beside_the_climb():
     bounds = [*geometric(0.5, 15), *(-2.0 + 0.01 * step for step in range(10))]
     assert verdict(bounds[:15], 1e-3, 100)  # nobody could tell
     slow = [*geometric(0.9, 60), *geometric(0.5, 6)]
-    assert verdict(slow, 1e-1, 100) == ""
+    assert verdict(slow, 1e-1, 100) is None
 
 
 def test_one_small_gain_ends_nothing():
     plateau = [0, 1, 2, 3, 4, 5, 5 + 1e-9]
     assert remaining(plateau) < 1e-5
-    assert verdict(plateau, 1e-5, 100) == ""
-    assert verdict([*plateau, 6, 7], 1e-5, 100) == ""
+    assert verdict(plateau, 1e-5, 100) is None
+    assert verdict([*plateau, 6, 7], 1e-5, 100) is None
 
 
 def test_steps_that_gain_nothing_end_it():
-    assert verdict([-5, -4, -3, -3], 0, 100) == "converged after 3 steps: the last gained nothing"
-    assert verdict([-5, -4, -3, -3 - 1e-13], 0, 100).startswith("converged after 3 steps")
-    assert verdict([-5, -4, -4], 0, 100) == ""
+    assert verdict([-5, -4, -3, -3], 0, 100).words == "converged after 3 steps: the last gained nothing"
+    assert verdict([-5, -4, -3, -3 - 1e-13], 0, 100).words.startswith("converged after 3 steps")
+    assert verdict([-5, -4, -4], 0, 100) is None
 
 
 def test_steps_run_out():
-    text = verdict([-5, -4, -3.5], 1e-5, 2)
+    text = verdict([-5, -4, -3.5], 1e-5, 2).words
     assert text.startswith("not converged: stopped after 2 steps, as asked: the last gained 0.5 nats per ")
-    assert verdict([-5, -4, -3.5], 1e-5, 3) == ""
-    assert verdict([-5], 1e-5, 0) == "not converged: stopped after 0 steps, as asked"
+    assert verdict([-5, -4, -3.5], 1e-5, 3) is None
+    assert verdict([-5], 1e-5, 0).words == "not converged: stopped after 0 steps, as asked"
 
 
 @pytest.mark.parametrize("name", ["GaussianMixture", "GaussianHMM", "ProbabilisticPCA"])

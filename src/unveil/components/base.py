@@ -76,7 +76,7 @@ class Components(Part, ABC, Generic[Seen]):
 
     @abstractmethod
     def see(self, x: Tensor, mask: Tensor | None = None) -> Seen:
-        """The examples as this family looks at them.
+        """The examples as this family looks at them, with the parameters that it has.
 
         Args:
             x: (B, \\*shape).
@@ -95,9 +95,9 @@ class Components(Part, ABC, Generic[Seen]):
     def maximize(self, statistics: Statistics) -> None:
         """Take the parameters that maximise the expected log-density; a component without examples keeps its own."""
 
-    def start(self, seen: Seen, r: Tensor, generator: torch.Generator) -> None:
+    def start(self, x: Tensor, mask: Tensor | None, r: Tensor, generator: torch.Generator) -> None:
         """Take the parameters that a first guess of the responsibilities leads to."""
-        self.maximize(self.statistics(seen, r))
+        self.maximize(self.statistics(self.see(x, mask), r))
 
     @abstractmethod
     def coordinates(self, x: Tensor, mask: Tensor | None = None) -> Tensor:

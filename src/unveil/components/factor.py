@@ -19,15 +19,14 @@ import torch
 from torch import Tensor, nn
 
 from unveil import distributions
-from unveil.components.base import Columns, Components, Statistics
-from unveil.components.gaussian import FLOOR
-from unveil.components.units import Units, require_real
+from unveil.components.base import Columns, Statistics
+from unveil.components.units import FLOOR, Scaled
 from unveil.distributions.normal import LOG_2PI
 from unveil.variables import Variable
 
 
 class Codes(NamedTuple):
-    """p(z | x, k) = N(mean, V).
+    """p(z | x_b, k) = N(mean, V) of every example and component.
 
     Args:
         mean: m, (..., K, B, L).
@@ -45,7 +44,19 @@ class Codes(NamedTuple):
         return torch.cholesky_inverse(self.root)
 
 
-class FactorAnalyser(Components[Columns], ABC):
+class Coded(NamedTuple):
+    """Examples and their codes.
+
+    Args:
+        columns: u, (D, B).
+        codes: p(z | x_b, k).
+    """
+
+    columns: Columns
+    codes: Codes
+
+
+class FactorAnalyser(Scaled[Coded], ABC):
     """p(x | k) = N(x; mu_k, W_k W_k' + Psi_k).
 
     Args:
@@ -60,24 +71,12 @@ class FactorAnalyser(Components[Columns], ABC):
     """
 
     def __init__(self, x: Variable, components: int, latent_dim: int, floor: float, *, isotropic: bool) -> None:
-        super().__init__(x, components)
+        super().__init__(x, components, floor, isotropic=isotropic)
         if not 1 <= latent_dim < max(x.features, 2):
             raise ValueError(f"latent_dim: expected 1 to {x.features - 1} factors, got {latent_dim}")
-        if not 0 < floor < 1:
-            raise ValueError(f"floor: expected a share of the data's variance, 0 to 1, got {floor}")
-        self.latent_dim, self.floor = latent_dim, floor
-        self.units = Units(x, isotropic=isotropic)
-        self.loc = nn.Parameter(torch.zeros(components, x.features))
+        self.latent_dim = latent_dim
         self.loading = nn.Parameter(torch.zeros(components, x.features, latent_dim))
         self.log_scale = nn.Parameter(torch.zeros(components, 1 if isotropic else x.features))
-
-    def require(self, x: Variable) -> None:
-        """Real numbers."""
-        require_real(type(self).__name__, x)
-
-    def initialize(self, x: Tensor, generator: torch.Generator) -> None:
-        """Take the data's units."""
-        self.units.initialize(x)
 
     @abstractmethod
     def _shared(self, squares: Tensor, counts: Tensor) -> Tensor:
@@ -104,8 +103,7 @@ class FactorAnalyser(Components[Columns], ABC):
         scale = self.log_scale.exp().expand_as(self.loc)[k]
         return distributions.Normal(self.units.location(loc), self.units.scale(scale), len(self.x.shape))
 
-    def codes(self, seen: Columns) -> Codes:
-        """p(z | x_b, k) of every example and component."""
+    def _codes(self, seen: Columns) -> Codes:
         present = seen.x.new_ones(len(seen.x), 1) if seen.mask is None else seen.mask.to(seen.x.dtype)
         scaled = self._precision.unsqueeze(-1) * self.loading
         products = (scaled.unsqueeze(-1) * self.loading.unsqueeze(-2)).flatten(-2)
@@ -120,33 +118,33 @@ class FactorAnalyser(Components[Columns], ABC):
         """1 / psi, (..., K, D)."""
         return (-2 * self.log_scale).exp().expand_as(self.loc)
 
-    def see(self, x: Tensor, mask: Tensor | None = None) -> Columns:
-        """u."""
-        return self.units.columns(x, mask)
+    def see(self, x: Tensor, mask: Tensor | None = None) -> Coded:
+        """u, and p(z | x_b, k)."""
+        columns = self.units.columns(x, mask)
+        return Coded(columns, self._codes(columns))
 
-    def log_prob(self, seen: Columns) -> Tensor:
+    def log_prob(self, seen: Coded) -> Tensor:
         """log N(x_b; mu_k, W_k W_k' + Psi_k) of what is observed, (..., K, B)."""
-        codes, precision = self.codes(seen), self._precision
+        (columns, codes), precision = seen, self._precision
         shift = precision * self.loc
         constant = -0.5 * (shift * self.loc + LOG_2PI) - self.log_scale + self.units.log_det
-        log_p = shift @ seen.x - 0.5 * precision @ seen.x.square()
-        log_p += constant @ seen.ones if seen.mask is not None else constant.sum(-1, keepdim=True)
+        log_p = shift @ columns.x - 0.5 * precision @ columns.x.square()
+        log_p += constant @ columns.ones if columns.mask is not None else constant.sum(-1, keepdim=True)
         log_det = codes.root.diagonal(dim1=-2, dim2=-1).log().sum(-1)
         return log_p + 0.5 * (codes.pulled * codes.mean).sum(-1) - log_det
 
-    def statistics(self, seen: Columns, r: Tensor) -> Statistics:
+    def statistics(self, seen: Coded, r: Tensor) -> Statistics:
         """sum_b r_kb of E[(z, 1)(z, 1)'] (for each entry too, where some are missing), of x E[(z, 1)'] and of x^2."""
-        codes = self.codes(seen)
-        covariance = codes.covariance
+        columns, codes = seen
         z = torch.cat([codes.mean, torch.ones_like(codes.mean[..., :1])], -1)
         second = z.unsqueeze(-1) * z.unsqueeze(-2)
-        second[..., :-1, :-1] += covariance
+        second[..., :-1, :-1] += codes.covariance
         weighted = r.unsqueeze(-1) * second.flatten(-2)
         return {
             "codes": weighted.sum(-2),
-            "grams": (seen.ones @ weighted if seen.mask is not None else weighted.sum(-2, keepdim=True)),
-            "products": seen.x @ (r.unsqueeze(-1) * z),
-            "squares": r @ seen.x.square().mT,
+            "grams": (columns.ones @ weighted if columns.mask is not None else weighted.sum(-2, keepdim=True)),
+            "products": columns.x @ (r.unsqueeze(-1) * z),
+            "squares": r @ columns.x.square().mT,
         }
 
     def maximize(self, statistics: Statistics) -> None:
@@ -168,22 +166,13 @@ class FactorAnalyser(Components[Columns], ABC):
         self.loading.copy_(torch.where(alive.unsqueeze(-1), loading @ spread, self.loading))
         self.log_scale.copy_(torch.where(noisy, 0.5 * variance.log(), self.log_scale))
 
-    def start(self, seen: Columns, r: Tensor, generator: torch.Generator) -> None:
+    def start(self, x: Tensor, mask: Tensor | None, r: Tensor, generator: torch.Generator) -> None:
         """Random loadings, then what the first guess leads to."""
         noise = torch.randn(self.loading.shape, generator=generator, device=generator.device, dtype=torch.double)
         self.loading.copy_(noise / self.latent_dim**0.5)
         self.loc.zero_()
         self.log_scale.zero_()
-        super().start(seen, r, generator)
-
-    def coordinates(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """u."""
-        return self.see(x, mask).x
-
-    @property
-    def means(self) -> Tensor:
-        """mu_k, (..., K, \\*shape)."""
-        return self.units.location(self.loc.detach())
+        super().start(x, mask, r, generator)
 
     @property
     def covariances(self) -> Tensor:
@@ -196,7 +185,7 @@ class FactorAnalyser(Components[Columns], ABC):
     @property
     def collapsed(self) -> Tensor:
         """Where some variance of the noise is at its floor."""
-        return ((2 * self.log_scale).exp() <= self.floor * (1 + 1e-6)).any(-1)
+        return self.at_floor((2 * self.log_scale).exp())
 
     @property
     def free(self) -> int:

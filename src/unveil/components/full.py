@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from unveil import distributions
 from unveil.components.base import Columns, Statistics
-from unveil.components.gaussian import FLOOR, Gaussian
+from unveil.components.gaussian import Gaussian
 from unveil.components.missing import Observed
+from unveil.components.units import FLOOR
 from unveil.distributions.normal import LOG_2PI
 from unveil.variables import Variable
 
@@ -53,18 +54,22 @@ class _Correlated(Gaussian, ABC):
     @property
     def covariances(self) -> Tensor:
         """Sigma_k, (..., K, D, D)."""
-        tril = self.units.deviation.unsqueeze(-1) * self.triangle.detach()
-        return (tril @ tril.mT).expand(*self.loc.shape, -1)
+        tril = self._tril.detach()
+        return tril @ tril.mT
+
+    @property
+    def _tril(self) -> Tensor:
+        """The triangles in the data's units, (..., K, D, D)."""
+        return (self.units.deviation.unsqueeze(-1) * self.triangle).expand(*self.loc.shape, -1)
 
     def forward(self, k: Tensor) -> distributions.MultivariateNormal:
         """N(mu_k, Sigma_k) of vectors."""
-        tril = (self.units.deviation.unsqueeze(-1) * self.triangle).expand(*self.loc.shape, -1)
-        return distributions.MultivariateNormal(self.units.location(self.loc[k]), tril[k])
+        return distributions.MultivariateNormal(self.units.location(self.loc[k]), self._tril[k])
 
-    def see(self, x: Tensor, mask: Tensor | None = None) -> Tensor | Columns:
-        """One, u, and u_i u_j for i >= j; the columns as they are where entries are missing."""
-        seen = self.units.columns(x, mask)
-        return sufficient(seen) if mask is None else seen
+    def see(self, x: Tensor, mask: Tensor | None = None) -> Tensor | Observed:
+        """One, u, and u_i u_j for i >= j; where entries are missing, what those that are observed say of them."""
+        columns = self.units.columns(x, mask)
+        return sufficient(columns) if mask is None else Observed(self.loc, self.triangle, columns)
 
     def natural(self) -> tuple[Tensor, Tensor]:
         """-0.5 (mu' P mu + log|2 pi Sigma|), and P mu, -0.5 P_ii, -P_ij, with P the inverse of Sigma."""
@@ -72,17 +77,17 @@ class _Correlated(Gaussian, ABC):
         constant = -0.5 * (shift * self.loc + LOG_2PI) - self._log_diagonal + self.units.log_det
         return constant.sum(-1, keepdim=True), torch.cat([shift, products], -1)
 
-    def log_prob(self, seen: Tensor | Columns) -> Tensor:
+    def log_prob(self, seen: Tensor | Observed) -> Tensor:
         """log N(x_b; mu_k, Sigma_k) of what is observed, (..., K, B)."""
         if isinstance(seen, Tensor):
             return super().log_prob(seen)
-        return Observed(self.loc, self.triangle, seen).log_prob() + self.units.log_det @ seen.ones
+        return seen.log_prob() + self.units.log_det @ seen.columns.ones
 
-    def statistics(self, seen: Tensor | Columns, r: Tensor) -> Statistics:
+    def statistics(self, seen: Tensor | Observed, r: Tensor) -> Statistics:
         """sum_b r_kb T(x_b), expected where entries are missing, (..., K, F)."""
         if isinstance(seen, Tensor):
             return super().statistics(seen, r)
-        first, second = Observed(self.loc, self.triangle, seen).moments(r)
+        first, second = seen.moments(r)
         i, j = triangle_of(self.x.features, r.device)
         return {"moments": torch.cat([r.sum(-1, keepdim=True), first, second[..., i, j]], -1)}
 
@@ -101,8 +106,7 @@ class _Correlated(Gaussian, ABC):
     @property
     def collapsed(self) -> Tensor:
         """Where some eigenvalue is at its floor."""
-        smallest = torch.linalg.svdvals(self.triangle)[..., -1].square()
-        return (smallest <= self.floor * (1 + 1e-6)).expand(self.loc.shape[:-1])
+        return self.at_floor(torch.linalg.svdvals(self.triangle).square()).expand(self.loc.shape[:-1])
 
     @property
     def free(self) -> int:

@@ -11,64 +11,30 @@ All is done in the data's units u = (x - mean) / deviation.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from unveil import distributions
 from unveil.components.family import ExponentialFamily
-from unveil.components.units import Units, require_real
+from unveil.components.units import FLOOR, Scaled
 from unveil.distributions.normal import LOG_2PI
 from unveil.variables import Variable
 
-FLOOR = 1e-6
-"""The smallest variance, in units of the data's: a thousandth of its standard deviation."""
 
-
-class Gaussian(ExponentialFamily, ABC):
+class Gaussian(Scaled[Any], ExponentialFamily, ABC):
     """p(x | k) = N(x; mu_k, Sigma_k).
 
     Args:
         x: What is observed.
         components: K.
         floor: The smallest variance in any direction, in units of the data's.
+        isotropic: Whether the units are the same for all entries.
 
     Raises:
         ValueError: For whole numbers.
     """
-
-    isotropic = False
-    """Whether the units are the same for all entries."""
-
-    def __init__(self, x: Variable, components: int, floor: float = FLOOR) -> None:
-        super().__init__(x, components)
-        if not 0 < floor < 1:
-            raise ValueError(f"floor: expected a share of the data's variance, 0 to 1, got {floor}")
-        self.floor = floor
-        self.units = Units(x, isotropic=self.isotropic)
-        self.loc = nn.Parameter(torch.zeros(components, x.features))
-
-    def require(self, x: Variable) -> None:
-        """Real numbers."""
-        require_real(type(self).__name__, x)
-
-    def initialize(self, x: Tensor, generator: torch.Generator) -> None:
-        """Take the data's units."""
-        self.units.initialize(x)
-
-    @property
-    def means(self) -> Tensor:
-        """mu_k, (..., K, \\*shape)."""
-        return self.units.location(self.loc.detach())
-
-    @property
-    @abstractmethod
-    def covariances(self) -> Tensor:
-        """Sigma_k, (..., K, D, D), of the flattened entries."""
-
-    def coordinates(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """u."""
-        return self.units.columns(x, mask).x
 
 
 class _Independent(Gaussian, ABC):
@@ -118,7 +84,7 @@ class _Independent(Gaussian, ABC):
     @property
     def collapsed(self) -> Tensor:
         """Where some variance is at its floor."""
-        return ((2 * self.log_scale).exp() <= self.floor * (1 + 1e-6)).any(-1)
+        return self.at_floor((2 * self.log_scale).exp())
 
     @property
     def free(self) -> int:
@@ -156,10 +122,8 @@ class Spherical(_Independent):
         floor: The smallest variance, in units of the data's.
     """
 
-    isotropic = True
-
     def __init__(self, x: Variable, components: int, floor: float = FLOOR) -> None:
-        super().__init__(x, components, floor)
+        super().__init__(x, components, floor, isotropic=True)
         self.log_scale = nn.Parameter(torch.zeros(components, 1))
 
     def _spread(self, scatter: Tensor, ones: Tensor) -> None:

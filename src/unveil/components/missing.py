@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from unveil.components.base import Columns
+from unveil.distributions.masked import observed_root
 from unveil.distributions.normal import LOG_2PI
 
 
@@ -22,23 +23,22 @@ class Observed:
     Args:
         loc: mu, (..., K, D).
         triangle: L with Sigma = L L', (..., K or 1, D, D).
-        seen: The examples, with their mask.
+        columns: The examples, with their mask.
     """
 
-    def __init__(self, loc: Tensor, triangle: Tensor, seen: Columns) -> None:
-        if seen.mask is None:
+    def __init__(self, loc: Tensor, triangle: Tensor, columns: Columns) -> None:
+        if columns.mask is None:
             raise ValueError("mask: expected one, got None")
-        self.loc, self.covariance = loc, triangle @ triangle.mT
-        patterns, self.pattern = seen.mask.mT.unique(dim=0, return_inverse=True)
+        self.columns, self.loc, self.covariance = columns, loc, triangle @ triangle.mT
+        patterns, self.pattern = columns.mask.mT.unique(dim=0, return_inverse=True)
         self.patterns = patterns.to(loc.dtype)
         m = self.patterns.unsqueeze(-1)
-        masked = m * self.covariance.unsqueeze(-3) * m.mT + torch.diag_embed(1 - self.patterns)
-        root = torch.linalg.cholesky(masked)
+        root = observed_root(self.covariance.unsqueeze(-3), self.patterns)
         self.log_det = 2 * root.diagonal(dim1=-2, dim2=-1).log().sum(-1)
         """log|Sigma_oo| of each pattern, (..., K, U)."""
         self.omega = m * torch.cholesky_inverse(root) * m.mT
         """(..., K, U, D, D)."""
-        self.delta = torch.where(seen.mask.mT, seen.x.mT - loc.unsqueeze(-2), 0.0)
+        self.delta = torch.where(columns.mask.mT, columns.x.mT - loc.unsqueeze(-2), 0.0)
         """d, (..., K, B, D)."""
         self.pulled = (self.omega[..., self.pattern, :, :] @ self.delta.unsqueeze(-1)).squeeze(-1)
         """Omega d, (..., K, B, D)."""

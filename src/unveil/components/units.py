@@ -1,4 +1,4 @@
-"""The units of data: what Gaussian components are computed in.
+"""The units of data, and components of real numbers, which are computed in them.
 
 With u = (x - mean) / deviation, squares of large numbers do not cancel, and a variance says by itself whether it is
 small.
@@ -6,12 +6,17 @@ small.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 
-from unveil.components.base import Columns, columns, shaped
+from unveil.components.base import Columns, Components, Seen, columns, shaped
 from unveil.nets.standardize import mean_of
 from unveil.variables import Variable
+
+FLOOR = 1e-6
+"""The smallest variance, in units of the data's: a thousandth of its standard deviation."""
 
 
 class Units(nn.Module):
@@ -67,3 +72,51 @@ def require_real(name: str, x: Variable) -> None:
             f"components: {name} expects real numbers, got {x.levels} levels, whose density can be made as high as you "
             "like; use Binomial or Categorical"
         )
+
+
+class Scaled(Components[Seen], ABC):
+    """Components of real numbers about means mu_k, with variances that are kept above a floor.
+
+    Args:
+        x: What is observed.
+        components: K.
+        floor: The smallest variance, in units of the data's.
+        isotropic: Whether the units are the same for all entries.
+
+    Raises:
+        ValueError: For whole numbers.
+    """
+
+    def __init__(self, x: Variable, components: int, floor: float, *, isotropic: bool = False) -> None:
+        super().__init__(x, components)
+        if not 0 < floor < 1:
+            raise ValueError(f"floor: expected a share of the data's variance, 0 to 1, got {floor}")
+        self.floor = floor
+        self.units = Units(x, isotropic=isotropic)
+        self.loc = nn.Parameter(torch.zeros(components, x.features))
+
+    def require(self, x: Variable) -> None:
+        """Real numbers."""
+        require_real(type(self).__name__, x)
+
+    def initialize(self, x: Tensor, generator: torch.Generator) -> None:
+        """Take the data's units."""
+        self.units.initialize(x)
+
+    @property
+    def means(self) -> Tensor:
+        """mu_k, (..., K, \\*shape)."""
+        return self.units.location(self.loc.detach())
+
+    @property
+    @abstractmethod
+    def covariances(self) -> Tensor:
+        """Cov[x | k], (..., K, D, D), of the flattened entries."""
+
+    def coordinates(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """u."""
+        return self.units.columns(x, mask).x
+
+    def at_floor(self, variance: Tensor) -> Tensor:
+        """Where the smallest variance, in units u, is at its floor."""
+        return variance.amin(-1) <= self.floor * (1 + 1e-6)

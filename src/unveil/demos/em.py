@@ -105,7 +105,7 @@ def begin_poorly(model: MixtureModel, x: Tensor, seed: int) -> None:
     centres = points[:, torch.randperm(len(x), generator=generator)[: model.family.components]]
     distance = torch.cdist(centres.mT, points.mT).square()
     r = (-6 * distance / distance.mean()).softmax(0)
-    model.family.start(model.family.see(x), r, generator)
+    model.family.start(x, None, r, generator)
 
 
 def curve(figure: Figure, place: style.Rectangle, frame: Frame, steps: int, last: float) -> None:

@@ -89,7 +89,7 @@ class Categorical(Factorized):
 
     def entropy(self) -> Tensor:
         """H = -sum_i sum_l p_il log p_il, in nats."""
-        return sum_rightmost(_entropy_terms(self.logits).sum(-1), len(self.event_shape))
+        return sum_rightmost(entropy_terms(self.logits).sum(-1), len(self.event_shape))
 
     def _draw(self, shape: Size, generator: Generator) -> Tensor:
         return inverse_cdf(self.probs, uniform(shape, self.logits, generator))
@@ -174,7 +174,7 @@ class OneHotCategorical(Distribution):
 
     def entropy(self) -> Tensor:
         """H in nats, summed over the event's variables."""
-        return sum_rightmost(_entropy_terms(self.logits), len(self.event_shape))
+        return sum_rightmost(entropy_terms(self.logits), len(self.event_shape))
 
     def relaxed(self, temperature: float | Tensor) -> RelaxedOneHot:
         """The Gumbel-softmax relaxation of this distribution."""
@@ -222,7 +222,7 @@ class RelaxedOneHot(Distribution):
         return ((self.logits + gumbel(shape, self.logits, generator)) / self.temperature).softmax(-1)
 
 
-def _entropy_terms(logits: Tensor) -> Tensor:
+def entropy_terms(logits: Tensor) -> Tensor:
     """-p log p of normalised logits, 0 with gradient 0 where p = 0."""
     return -logits.exp() * logits.masked_fill(logits == -torch.inf, 0)
 

@@ -6,7 +6,7 @@ import torch
 from torch import Size, Tensor
 
 from unveil.distributions.base import Distribution
-from unveil.distributions.discrete import inverse_cdf
+from unveil.distributions.discrete import entropy_terms, inverse_cdf
 from unveil.distributions.noise import Generator, uniform
 
 
@@ -55,8 +55,8 @@ class MarkovChain(Distribution):
     def entropy(self) -> Tensor:
         """H = H[z_1] + sum_t H[z_t+1 | z_t], in nats."""
         log_p = self.marginals()
-        after = _entropies(self.log_transitions)
-        return _entropies(self.log_initial) + (log_p[..., :-1, :].exp() * after).sum((-2, -1))
+        after = entropy_terms(self.log_transitions).sum(-1)
+        return entropy_terms(self.log_initial).sum(-1) + (log_p[..., :-1, :].exp() * after).sum((-2, -1))
 
     def _draw(self, shape: Size, generator: Generator) -> Tensor:
         u = uniform(shape, self.log_initial, generator)
@@ -71,8 +71,3 @@ class MarkovChain(Distribution):
 def _indexing(states: Tensor, levels: int) -> Tensor:
     """Indices that take the rows of these states, (..., 1, K)."""
     return states[..., None, None].expand(*states.shape, 1, levels)
-
-
-def _entropies(log_p: Tensor) -> Tensor:
-    """-sum p log p over the last axis; 0 log 0 = 0."""
-    return -(log_p.exp() * log_p.masked_fill(log_p == -torch.inf, 0)).sum(-1)

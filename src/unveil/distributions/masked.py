@@ -62,19 +62,25 @@ class MaskedFactors(Masked, Factorized):
 
 
 class MaskedNormal(Masked):
-    """A multivariate normal of which some entries are not observed.
-
-    With M = diag(observed), M Sigma M + I - M is the covariance of what is observed beside ones.
-    """
+    """A multivariate normal of which some entries are not observed."""
 
     base: MultivariateNormal
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log N(x_o; mu_o, Sigma_oo)."""
         m = self.mask.to(self.base.loc.dtype)
-        covariance = m.unsqueeze(-1) * self.base.covariance_matrix * m.unsqueeze(-2) + torch.diag_embed(1 - m)
-        beside = MultivariateNormal(m * self.base.loc, torch.linalg.cholesky(covariance))
+        beside = MultivariateNormal(m * self.base.loc, observed_root(self.base.covariance_matrix, m))
         return beside.log_prob(self._present(value)) + 0.5 * LOG_2PI * (1 - m).sum(-1)
+
+
+def observed_root(covariance: Tensor, m: Tensor) -> Tensor:
+    """The triangle of M Sigma M + I - M, M = diag(m): the covariance of what is observed, in its place, beside ones.
+
+    Args:
+        covariance: Sigma, (..., D, D).
+        m: 1 where an entry is observed, 0 elsewhere, (..., D).
+    """
+    return torch.linalg.cholesky(m.unsqueeze(-1) * covariance * m.unsqueeze(-2) + torch.diag_embed(1 - m))
 
 
 class MaskedSteps(Masked):

@@ -18,7 +18,7 @@ from torch import Tensor
 from unveil.components import Statistics
 from unveil.inference.comparing import SCREENED, Comparison, compare
 from unveil.inference.rows import Rows
-from unveil.inference.stopping import verdict
+from unveil.inference.stopping import Verdict, verdict
 from unveil.inference.turning import Turn, turn
 from unveil.models.alternating import Alternating
 from unveil.progress import Show
@@ -139,8 +139,8 @@ def climb(
         loop.bounds,
         last.square.item(),
         rows,
-        loop.stopped,
-        loop.stopped.startswith("converged"),
+        loop.stopped.words,
+        loop.stopped.converged,
         loop.interrupted,
         begun.bounds,
         len(compared),
@@ -166,7 +166,7 @@ class Climb:
     ) -> None:
         self.model, self.rows, self.bounds = model, rows, bounds
         self.steps, self.tolerance, self.show = steps, tolerance, show
-        self.stopped, self.interrupted = "", False
+        self.stopped, self.interrupted = Verdict("", False), False
 
     def run(self, batch_size: int | None, generator: torch.Generator) -> Turn:
         """Steps until the verdict, or Ctrl-C; the turn that is returned is of the parameters that the model has."""
@@ -191,7 +191,7 @@ class Climb:
         bound = found.bound.item()
         if not self.bounds or self.bounds[-1] != bound:
             self.bounds.append(bound)
-        self.stopped, self.interrupted = f"interrupted after {len(self.bounds) - 1} steps", True
+        self.stopped, self.interrupted = Verdict(f"interrupted after {len(self.bounds) - 1} steps", False), True
         return found
 
     def _stepwise(
@@ -243,8 +243,9 @@ class Climb:
             )
         self.bounds.append(bound)
         self.show("steps", len(self.bounds) - 1, self.steps)
-        self.stopped = verdict(self.bounds, self.tolerance, self.steps)
-        return bool(self.stopped)
+        reason = verdict(self.bounds, self.tolerance, self.steps)
+        self.stopped = reason or self.stopped
+        return reason is not None
 
 
 def check(starts: int, steps: int, tolerance: float, batch_size: int | None) -> None:

@@ -37,7 +37,7 @@ def turn(model: Alternating, rows: Rows, starts: int = 1) -> Turn:
         FloatingPointError: If what a row adds is not finite.
     """
     most = AT_ONCE.get(model.device.type, AT_ONCE["cuda"])
-    at_once = max(1, min(len(rows), most // model.width(max(starts, 1), missing=rows.missing)))
+    at_once = max(1, min(len(rows), most // model.width(starts, missing=rows.missing)))
     bound = square = torch.zeros((), dtype=torch.double, device=model.device)
     statistics: Statistics = {}
     for some in rows.chunks(at_once, model.device):

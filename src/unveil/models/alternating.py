@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from unveil.components import Statistics
+from unveil.models.checking import check_values
 from unveil.models.model import Model
-from unveil.variables import Variable
+from unveil.variables import Batch, Observed, Variable
 
 
 class Some(NamedTuple):
@@ -60,6 +61,19 @@ class Alternating(Model, ABC):
                 f"x: expected a Variable, which says what the data is (data.variable, or Variable((3,))), got {x!r}"
             )
         self.x, self.context = x, context
+
+    def some(self, x: Observed | Batch) -> Some:
+        """Data, checked, as examples that count one each; NaN in a tensor is missing, as it is in a fit."""
+        if isinstance(x, Tensor) and x.is_floating_point() and x.isnan().any():
+            x = Batch(x=x.where(~x.isnan(), 0.0), mask=~x.isnan())
+        batch = x if isinstance(x, Batch) else Batch(x=x)
+        check_values(self, batch)
+        batch = batch.to_precision(self.dtype)
+        values = batch["x"]
+        if values is None:
+            raise ValueError("x: expected data, got none")
+        weight = torch.ones(len(values), dtype=torch.double, device=self.device)
+        return Some(values, weight, batch.mask_of("x"), batch.context)
 
     shared_over_steps = False
     """Whether entries of the first axis of an example are described alike: none of them need ever be observed."""

@@ -59,7 +59,7 @@ class AmortizedMixture(Model):
             points = self.family.coordinates(values, mask)
             with torch.no_grad():
                 r = first_guess(points, 1, self.family.components, weight, generator)[0]
-                self.family.start(self.family.see(values, mask), r, generator)
+                self.family.start(values, mask, r, generator)
 
     def walk(self, visit: Visit, batch: Batch) -> None:
         """z, the component's number, then x."""

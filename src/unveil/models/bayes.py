@@ -20,6 +20,7 @@ from unveil import distributions
 from unveil.components import Dirichlet, NormalWishart, Statistics, StickBreaking, WeightingFactory
 from unveil.components.seeding import first_guess
 from unveil.models.alternating import Alternating, Some, no_context
+from unveil.models.mixtures import shared_out
 from unveil.models.visit import Visit
 from unveil.variables import Batch, Observed, Variable
 
@@ -72,22 +73,14 @@ class BayesianGaussianMixture(Alternating):
     @torch.no_grad()
     def log_prob(self, x: Observed | Batch) -> Tensor:
         """log p(x | data) under q, (B,) in nats: the predictive density, exactly."""
-        batch = self._batch(x, None).to_precision(self.dtype)
-        values = batch["x"]
-        if values is None:
-            raise ValueError("x: expected data, got none")
-        _refuse(batch.mask_of("x"))
-        return self._log_predictive(values).logsumexp(-1)
+        some = self.some(x)
+        _refuse(some.mask)
+        return self._log_predictive(some.x).logsumexp(-1)
 
     @torch.no_grad()
     def responsibilities(self, x: Observed | Batch) -> Tensor:
         """q(z = k) for each example, (B, K)."""
-        batch = self._batch(x, None).to_precision(self.dtype)
-        values = batch["x"]
-        if values is None:
-            raise ValueError("x: expected data, got none")
-        seen = self._see(Some(values, torch.ones(len(values)), batch.mask_of("x")))
-        return self._log_rho(seen).softmax(-2).mT
+        return self._log_rho(self._see(self.some(x))).softmax(-2).mT
 
     @property
     def weights(self) -> Tensor:
@@ -113,9 +106,7 @@ class BayesianGaussianMixture(Alternating):
     def expect(self, some: Some) -> tuple[Tensor, Statistics]:
         """q(z), and the components' moments under it."""
         seen = self._see(some)
-        log_rho = self._log_rho(seen)
-        value = log_rho.logsumexp(-2)
-        r = log_rho.sub_(value.unsqueeze(-2)).exp_().mul_(some.weight)
+        value, r = shared_out(self._log_rho(seen), some.weight)
         return value, {"counts": r.sum(-1), **self.family.statistics(seen, r)}
 
     def maximize(self, statistics: Statistics) -> None:

@@ -11,8 +11,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
-from unveil.models.alternating import Alternating, Some, no_context
-from unveil.models.checking import check_values
+from unveil.models.alternating import Alternating, no_context
 from unveil.variables import Batch, Observed, Variable
 
 
@@ -43,16 +42,4 @@ class EMModel(Alternating, ABC):
     @torch.no_grad()
     def log_prob(self, x: Observed | Batch) -> Tensor:
         """log p(x), (B,) in nats, exactly; of what is observed, where a Batch with a mask says that some is missing."""
-        values, mask = self.seen(x)
-        return self.expect(Some(values, torch.ones(len(values), dtype=torch.double, device=self.device), mask))[0]
-
-    def seen(self, x: Observed | Batch) -> tuple[Tensor, Tensor | None]:
-        """Data and its mask, checked; NaN in a tensor is missing, as it is in a fit."""
-        if isinstance(x, Tensor) and x.is_floating_point() and x.isnan().any():
-            x = Batch(x=x.where(~x.isnan(), 0.0), mask=~x.isnan())
-            check_values(self, x)
-        batch = self._batch(x, None).to_precision(self.dtype)
-        values = batch["x"]
-        if values is None:
-            raise ValueError("x: expected data, got none")
-        return values, batch.mask_of("x")
+        return self.expect(self.some(x))[0]

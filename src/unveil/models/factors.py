@@ -51,8 +51,8 @@ class _LinearGaussian(EMModel):
 
     def start(self, some: Some, generator: torch.Generator) -> None:
         """Random loadings."""
-        seen = self.family.see(some.x, some.mask)
-        self.family.start(seen, some.weight.expand(*self.family.loc.shape[:-1], -1), generator)
+        r = some.weight.expand(*self.family.loc.shape[:-1], -1)
+        self.family.start(some.x, some.mask, r, generator)
 
     def expect(self, some: Some) -> tuple[Tensor, Statistics]:
         """The moments of z."""

@@ -1,20 +1,12 @@
 """Hidden Markov models: a chain of states, each of which emits an observation; fitted by EM (Baum & Welch).
 
-p(z) = pi[z_1] prod_t A[z_t, z_t+1] and p(x | z) = prod_t p(x_t | z_t). With b_t[k] = p(x_t | k), two recursions give
-log p(x) and the exact posterior, which is a Markov chain again::
-
-    alpha_1 = pi b_1,    alpha_t+1[j] = b_t+1[j] sum_i alpha_t[i] A[i, j],    p(x) = sum_k alpha_T[k]
-    beta_T = 1,          beta_t[i] = sum_j A[i, j] b_t+1[j] beta_t+1[j]
-    q(z_1 | x) ~ pi b_1 beta_1,    q(z_t+1 = j | z_t = i, x) = A[i, j] b_t+1[j] beta_t+1[j] / beta_t[i]
-
-All is done in logarithms: states that are impossible (left-to-right models) and surprising observations need no care.
+p(z) = pi[z_1] prod_t A[z_t, z_t+1] and p(x | z) = prod_t p(x_t | z_t). log p(x) and the exact posterior, which is a
+Markov chain again, are found by a forward and a backward pass (``unveil.models.passes``).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +17,7 @@ from unveil.distributions import MarkovChain, Steps
 from unveil.models.alternating import Some
 from unveil.models.em import EMModel
 from unveil.models.mixtures import default_family, troubles
+from unveil.models.passes import Passes
 from unveil.models.visit import Visit
 from unveil.variables import Batch, Observed, Variable
 
@@ -90,7 +83,8 @@ class HiddenMarkov(EMModel):
     @torch.no_grad()
     def responsibilities(self, x: Observed | Batch) -> Tensor:
         """p(z_t = k | x), (B, T, K)."""
-        return self._passes(*self.seen(x)).log_states.movedim(0, -2).exp()
+        some = self.some(x)
+        return self._passes(some.x, some.mask).log_states.movedim(0, -2).exp()
 
     @property
     def initial(self) -> Tensor:
@@ -107,7 +101,8 @@ class HiddenMarkov(EMModel):
     ) -> None:
         """Show the emissions the observations of all sequences."""
         super().initialize(batch, generator, x)
-        values, mask = self._steps(*self.seen(batch))
+        some = self.some(batch)
+        values, mask = self._steps(some.x, some.mask)
         self.family.initialize(values if mask is None else values.double().where(mask, torch.nan), generator)
 
     def start(self, some: Some, generator: torch.Generator) -> None:
@@ -118,7 +113,7 @@ class HiddenMarkov(EMModel):
         if mask is not None:
             weight = weight * mask.flatten(1).any(1)
         guess = first_guess(self.family.coordinates(x, mask), starts, states, weight, generator)
-        self.family.start(self.family.see(x, mask), weight * guess, generator)
+        self.family.start(x, mask, weight * guess, generator)
         self.log_initial.zero_()
         staying = torch.full_like(self.log_transition, (1 - STAYING) / states)
         self.log_transition.copy_((staying + STAYING * torch.eye(states).to(staying)).log())
@@ -129,15 +124,12 @@ class HiddenMarkov(EMModel):
         seen = self.family.see(x, mask)
         passes = self._of_emissions(self.family.log_prob(seen))
         states = passes.log_states.exp() * some.weight.unsqueeze(-1)  # (T, ..., B, K)
-        pairs = torch.zeros_like(self.log_transition)
-        for t in range(len(states) - 1):
-            pairs = pairs + (states[t].unsqueeze(-1) * passes.log_after(t).exp()).sum(-3)
         r = states.movedim(0, -1).transpose(-3, -2).flatten(-2)  # (..., K, B T)
         if mask is not None:
             r = r * mask.flatten(1).any(1)
         return passes.log_p, {
             "initial": states[0].sum(-2),
-            "pairs": pairs,
+            "pairs": passes.pairs(some.weight),
             "counts": states.sum((0, -2)),
             **self.family.statistics(seen, r),
         }
@@ -214,47 +206,3 @@ class CategoricalHMM(HiddenMarkov):
 
     def __init__(self, x: Variable, context: Variable | None = None, states: int = 5) -> None:
         super().__init__(x, context, states, Categorical)
-
-
-class Passes:
-    """The forward and the backward pass over a batch of sequences.
-
-    Args:
-        log_initial: log pi, (..., K).
-        log_transition: log A, (..., K, K).
-        log_b: log p(x_t | k), (T, ..., B, K).
-    """
-
-    def __init__(self, log_initial: Tensor, log_transition: Tensor, log_b: Tensor) -> None:
-        self.log_transition, self.log_b = log_transition.unsqueeze(-3), log_b
-        forward = [log_initial.unsqueeze(-2) + log_b[0]]
-        for b in log_b[1:]:
-            forward.append(b + (forward[-1].unsqueeze(-1) + self.log_transition).logsumexp(-2))
-        self.log_alpha = torch.stack(forward)
-        self.log_p = self.log_alpha[-1].logsumexp(-1)
-        """log p(x), (..., B)."""
-
-    @cached_property
-    def log_beta(self) -> Tensor:
-        """log p(x_t+1, ..., x_T | z_t), (T, ..., B, K)."""
-        backward = [torch.zeros_like(self.log_b[0])]
-        for b in self.log_b[1:].flip(0):
-            backward.append((self.log_transition + (b + backward[-1]).unsqueeze(-2)).logsumexp(-1))
-        return torch.stack(backward[::-1])
-
-    @property
-    def log_states(self) -> Tensor:
-        """log p(z_t | x), (T, ..., B, K)."""
-        return self.log_alpha + self.log_beta - self.log_p.unsqueeze(-1)
-
-    def log_after(self, t: int) -> Tensor:
-        """log p(z_t+1 | z_t, x), (..., B, K, K); uniform after a state that is impossible."""
-        log_joint = self.log_transition + (self.log_b[t + 1] + self.log_beta[t + 1]).unsqueeze(-2)
-        before = self.log_beta[t].unsqueeze(-1)
-        return torch.where(before > -torch.inf, log_joint - before, -math.log(log_joint.shape[-1]))
-
-    def posterior(self) -> MarkovChain:
-        """p(z | x)."""
-        after = [self.log_after(t) for t in range(len(self.log_b) - 1)]
-        shape = (*self.log_states.shape[1:-1], 0, *2 * self.log_states.shape[-1:])
-        return MarkovChain(self.log_states[0], torch.stack(after, -3) if after else self.log_states.new_empty(shape))

@@ -70,7 +70,8 @@ class MixtureModel(EMModel):
     @torch.no_grad()
     def responsibilities(self, x: Observed | Batch) -> Tensor:
         """p(k | x), (B, K)."""
-        return self.posterior(*self.seen(x)).probs
+        some = self.some(x)
+        return self.posterior(some.x, some.mask).probs
 
     @property
     def weights(self) -> Tensor:
@@ -81,15 +82,13 @@ class MixtureModel(EMModel):
         """k-means++ and random centres."""
         points = self.family.coordinates(some.x, some.mask)
         r = some.weight * first_guess(points, len(self.log_weights), self.family.components, some.weight, generator)
-        self.family.start(self.family.see(some.x, some.mask), r, generator)
+        self.family.start(some.x, some.mask, r, generator)
         self.log_weights.copy_(shares(r.sum(-1), self.log_weights))
 
     def expect(self, some: Some) -> tuple[Tensor, Statistics]:
         """Responsibilities, and the components' statistics under them."""
         seen = self.family.see(some.x, some.mask)
-        log_joint = self._log_joint(seen)
-        log_p = log_joint.logsumexp(-2)
-        r = log_joint.sub_(log_p.unsqueeze(-2)).exp_().mul_(some.weight)
+        log_p, r = shared_out(self._log_joint(seen), some.weight)
         return log_p, {"counts": r.sum(-1), **self.family.statistics(seen, r)}
 
     def maximize(self, statistics: Statistics) -> None:
@@ -203,6 +202,17 @@ class MixtureOfFactorAnalysers(MixtureModel):
         visit("x", p=lambda: self.family.given(y, z), value=x, mask=mask)
 
 
+def shared_out(log_joint: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """log sum_k exp of each example, (..., B), and its weight in the shares p(k | x) of the components, (..., K, B).
+
+    Args:
+        log_joint: log p(x_b, k), (..., K, B); it is overwritten.
+        weight: How much each example counts, (B,).
+    """
+    log_p = log_joint.logsumexp(-2)
+    return log_p, log_joint.sub_(log_p.unsqueeze(-2)).exp_().mul_(weight)
+
+
 def default_family(x: Variable) -> ComponentsFactory:
     """Real: Full; binary: Binomial, which is Bernoulli then; up to 32 levels: Categorical; more: Binomial."""
     if x.levels is None:
@@ -225,10 +235,10 @@ def factors(family: FactorAnalyser, x: Tensor, mask: Tensor | None, y: Tensor) -
         mask: True where an entry is observed.
         y: Component numbers, (..., B).
     """
-    mean, root, _ = family.codes(family.see(x, mask))
+    codes = family.see(x, mask).codes
     b = torch.arange(len(x), device=x.device)
-    tril = torch.linalg.cholesky(torch.cholesky_inverse(root))
-    return MultivariateNormal(mean[y, b], tril.expand(*mean.shape, -1)[y, b])
+    tril = torch.linalg.cholesky(codes.covariance)
+    return MultivariateNormal(codes.mean[y, b], tril.expand(*codes.mean.shape, -1)[y, b])
 
 
 def troubles(collapsed: Tensor, counts: Tensor) -> list[str]:

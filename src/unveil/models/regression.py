@@ -16,6 +16,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import kl_divergence
 
 from unveil import distributions
 from unveil.components import Statistics
@@ -178,8 +179,8 @@ class BayesianLinearRegression(Alternating):
         a, log_a = self._relevances
         log_det = 2 * self.root.diagonal(dim1=-2, dim2=-1).log().sum(-1)
         of_weights = 0.5 * ((a * self._squares).sum(-1) - self.loc.shape[-1] - log_a.sum(-1) + log_det)
-        cost = of_weights + gamma_kl(self.noise, self.noise_prior)
-        return cost if self.precision is not None else cost + gamma_kl(self.relevance, self.relevance_prior).sum(-1)
+        cost = of_weights + _gamma_kl(self.noise, self.noise_prior)
+        return cost if self.precision is not None else cost + _gamma_kl(self.relevance, self.relevance_prior).sum(-1)
 
     def width(self, starts: int, *, missing: bool) -> int:
         """The features."""
@@ -192,9 +193,8 @@ class BayesianLinearRegression(Alternating):
 
     def _spread(self, v: Tensor) -> Tensor:
         """v' V v, (..., B)."""
-        return (
-            torch.linalg.solve_triangular(self.root, v.expand(*self.root.shape[:-1], -1), upper=False).square().sum(-2)
-        )
+        v = v.expand(*self.root.shape[:-1], -1)
+        return torch.linalg.solve_triangular(self.root, v, upper=False).square().sum(-2)
 
     @property
     def weights(self) -> Tensor:
@@ -208,12 +208,12 @@ class BayesianLinearRegression(Alternating):
         return (centre - (self.weights * self.features.mean).sum(-1, keepdim=True)).squeeze(-1)
 
 
-def gamma_kl(q: Tensor, prior: tuple[float, float]) -> Tensor:
-    """KL(Gamma(a, b) || Gamma(a0, b0)) of shape and rate, (..., 2).
+def _gamma(parameters: Tensor) -> distributions.Gamma:
+    """A Gamma distribution of shape and rate, (..., 2)."""
+    shape, rate = parameters.unbind(-1)
+    return distributions.Gamma(shape, rate, event_dims=0)
 
-    (a - a0) psi(a) - log Gamma(a) + log Gamma(a0) + a0 (log b - log b0) + a (b0 - b) / b.
-    """
-    (a, b), (a0, b0) = q.unbind(-1), q.new_tensor(prior).unbind(-1)
-    return (
-        (a - a0) * torch.digamma(a) - torch.lgamma(a) + torch.lgamma(a0) + a0 * (b.log() - b0.log()) + a * (b0 - b) / b
-    )
+
+def _gamma_kl(q: Tensor, prior: tuple[float, float]) -> Tensor:
+    """KL between Gamma distributions of shape and rate, (..., 2)."""
+    return kl_divergence(_gamma(q), _gamma(q.new_tensor(prior)))

@@ -102,14 +102,12 @@ class LatentDirichletAllocation(Alternating):
         Args:
             x: Counts, (B, V), of documents that were not fitted.
         """
-        values = self._batch(x, None).to_precision(self.dtype)["x"]
-        if not isinstance(values, Tensor):
-            raise ValueError("x: expected counts, got none")
-        weight = torch.ones(len(values)).to(self.words)
-        if not values.sum() > 0:
+        some = self.some(x)
+        self.check(some)
+        if not some.x.sum() > 0:
             raise ValueError("x: expected documents with words, got none")
-        value, _ = self.expect(Some(values, weight))
-        return math.exp(-(value - multinomial_coefficient(values.double())).sum().item() / values.sum().item())
+        value, _ = self.expect(some)
+        return math.exp(-(value - multinomial_coefficient(some.x)).sum().item() / some.x.sum().item())
 
     def initialize(
         self, batch: Batch, generator: torch.Generator, x: Variable | Mapping[str, Variable] | None = None
