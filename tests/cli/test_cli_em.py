@@ -218,3 +218,46 @@ def test_more_components_than_rows_are_refused_before_anything_is_written(unveil
     assert result.status == 2
     assert "--model.components: expected at most as many as there are rows" in result.err
     assert not (scratch / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (f"{MIXTURE} --epochs 3", "--epochs: expectation maximisation has no use for it"),
+        (f"{MIXTURE} --objective.beta 2", "--objective.beta: expectation maximisation has no use for it"),
+        ("fit --model DirichletProcessMixture --data real.npy --lr 0.1", "--lr: coordinate ascent has no use for it"),
+        (
+            "fit --data real.npy --starts 3",
+            "--starts: gradient ascent has no use for it; leave it out, or fit by turns",
+        ),
+    ],
+)
+def test_settings_of_another_way_are_refused_before_anything_is_written(unveil, words, said):
+    result = unveil(f"{words} --out run")
+    assert result.status == 2
+    assert said in result.err
+    assert not Path("run").exists()
+
+
+def test_a_configuration_that_was_written_down_holds_settings_of_all_ways(done):
+    done(f"{MIXTURE} --out run --no-evaluate")
+    done("fit --config run/config.yaml --out again")
+
+
+def test_regression_of_one_column_on_the_others(done):
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    rows = np.column_stack([x, x @ [1.0, -2.0, 0.0] + 0.1])
+    Path("table.csv").write_text("a,b,c,y\n" + "\n".join(",".join(map(str, row)) for row in rows.tolist()) + "\n")
+    result = done("fit --model BayesianLinearRegression --data table.csv --target y --device cpu --out run")
+    assert "context: 3 real numbers (a, b, c), as given" in result.out
+    np.testing.assert_allclose(load("run").weights, [1, -2, 0], atol=1e-3)
+    later = done("evaluate run --data table.csv --split train --json")
+    assert json.loads(later.out)["log_likelihood"]["bound"] == "exact"
+
+
+def test_troubles_are_told_once_and_without_a_place_in_the_code(done):
+    Path("flat.csv").write_text("a,b\n" + "\n".join(f"{i % 7}.5,1.25" for i in range(60)) + "\n")
+    result = done("fit --model GaussianMixture --data flat.csv --model.components 2 --device cpu --out run")
+    assert result.out.count("collapsed") == 1
+    assert "UserWarning" not in result.err
+    assert ".py" not in result.err

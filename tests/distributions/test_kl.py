@@ -27,6 +27,8 @@ CLOSED = {
         "Quantized",
     )
 } | {("MultivariateNormal", "Normal"), ("Quantized", "Coded"), ("Coded", "Quantized")}
+CHAIN = "MarkovChain of Categorical"
+CLOSED |= {(CHAIN, CHAIN)}
 GAMMAS = ("Chi2", "Erlang", "Gamma")
 CLOSED |= set(product(GAMMAS, repeat=2)) | {
     (name, name)
@@ -46,7 +48,7 @@ CLOSED |= set(product(GAMMAS, repeat=2)) | {
 }
 """The pairs of registered distributions that have a closed form."""
 FACTORIZED = {pair for pair in CLOSED if pair[0] == pair[1] or pair[0] in GAMMAS} - {
-    (name, name) for name in ("Coded", "Dirichlet", "MultivariateNormal", "Quantized")
+    (name, name) for name in ("Coded", "Dirichlet", CHAIN, "MultivariateNormal", "Quantized")
 }
 
 

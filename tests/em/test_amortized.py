@@ -49,6 +49,13 @@ def test_the_summed_bound_lies_below_the_likelihood_by_the_divergence_of_q(model
     assert (divergence > 1e-3).any()
 
 
+def test_levels_are_the_models_where_nobody_says(model, x, generator):
+    known, found = (model.trace(x, Enumerate(levels, exact=False)) for levels in (LEVELS, None))
+    torch.testing.assert_close(found.log_w, known.log_w)
+    one, other = (Pathwise()(model, SummedELBO(levels), Batch(x), generator).value for levels in (LEVELS, None))
+    torch.testing.assert_close(one, other)
+
+
 def test_the_summed_bound_is_what_sampled_bounds_average_to(model, x, generator):
     summed = SummedELBO(LEVELS)(model.trace(x, Enumerate(LEVELS, exact=False)))
     sampled = model.trace(x, next(iter(ELBO(4000).sources(generator, pathwise=False))))

@@ -121,14 +121,14 @@ def test_data_that_is_drawn_anew_is_refused():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: GaussianMixture(FOUR), "components: Full expects real numbers, got 4 levels"),
-        (lambda: GaussianMixture(REAL, covariance=components.Binomial), "components: Binomial expects whole numbers"),
+        (lambda: GaussianMixture(FOUR), "x: Full expects real numbers, got 4 levels"),
+        (lambda: GaussianMixture(REAL, covariance=components.Binomial), "x: Binomial expects whole numbers"),
         (lambda: BernoulliMixture(REAL), "x: a BernoulliMixture expects binary data, got 3, real"),
         (lambda: BernoulliMixture(FOUR), "x: a BernoulliMixture expects binary data, got 3, 4 levels"),
-        (lambda: CategoricalMixture(REAL), "components: Categorical expects whole numbers"),
-        (lambda: CategoricalHMM(Variable((5,))), "components: Categorical expects whole numbers"),
-        (lambda: GaussianHMM(Variable((5, 2), 3)), "components: Full expects real numbers"),
-        (lambda: FactorAnalysis(FOUR), "components: Anisotropic expects real numbers"),
+        (lambda: CategoricalMixture(REAL), "x: Categorical expects whole numbers"),
+        (lambda: CategoricalHMM(Variable((5,))), "x: Categorical expects whole numbers"),
+        (lambda: GaussianHMM(Variable((5, 2), 3)), "x: Full expects real numbers"),
+        (lambda: FactorAnalysis(FOUR), "x: Anisotropic expects real numbers"),
         (lambda: ProbabilisticPCA(REAL, latent_dim=3), "latent_dim: expected 1 to 2 factors, got 3"),
         (lambda: MixtureModel(REAL, components=0), "components: expected at least 1, got 0"),
         (lambda: GaussianMixture(REAL, Variable((2,))), "context: a GaussianMixture is conditioned on nothing"),
@@ -218,3 +218,16 @@ def test_log_p_checks_its_data(name):
 def test_more_components_than_rows_are_refused_where_parameters_are_points():
     x = torch.randn(5, 3)
     refused("components: expected at most as many as there are rows, 5, got 10", x, GaussianMixture(Variable((3,))))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: GaussianMixture(REAL, covariance="full"),
+        lambda: MixtureModel(REAL, family="Full"),
+        lambda: GaussianHMM(Variable((5, 2)), covariance="full"),
+    ],
+)
+def test_families_by_their_names_are_refused(make):
+    with pytest.raises(TypeError, match=r"covariance: expected a class of .*, such as Full or Diagonal, got"):
+        make()

@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 from unveil.components import Diagonal
 from unveil.inference import EMEstimator
-from unveil.models import BayesianGaussianMixture, BernoulliMixture, FactorAnalysis, GaussianMixture
+from unveil.models import BayesianGaussianMixture, BernoulliMixture, FactorAnalysis, GaussianHMM, GaussianMixture
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_responsibilities_sum_to_one_and_decide_the_component(x):
     np.testing.assert_allclose(r.sum(1), 1)
     assert (estimator.predict(x) == r.argmax(1)).all()
     assert sorted(np.bincount(estimator.predict(x))) == [60, 60, 60]
-    assert (estimator.transform(x) == estimator.predict(x)).all()
+    assert (estimator.transform(x)[:, 0] == estimator.predict(x)).all()
 
 
 def test_a_search_finds_the_number_of_components(x):
@@ -91,3 +91,16 @@ def test_levels_and_bayesian_models_are_taken_too(x):
     assert (bayesian.model_.weights > 0.05).sum() == 3
     log_w = bayesian.model_.trace(torch.from_numpy(x)).log_w[0].mean().item()
     assert bayesian.score(x) == pytest.approx(log_w)
+
+
+def test_sequences_have_three_axes(x):
+    sequences = x.reshape(9, 20, 2)
+    estimator = EMEstimator(partial(GaussianHMM, states=3)).fit(sequences)
+    assert estimator.predict(sequences).shape == (9, 20)
+    assert estimator.transform(sequences).shape == (9, 20)
+
+
+def test_whole_numbers_without_their_levels_say_what_is_lacking():
+    answers = np.random.default_rng(0).integers(0, 2, (20, 3))
+    with pytest.raises(ValueError, match="levels: expected the number of levels of whole numbers, such as 2, got None"):
+        EMEstimator(partial(BernoulliMixture, components=2)).fit(answers)

@@ -49,7 +49,9 @@ def test_they_are_the_products_of_probabilities(length):
         beta.append(a @ (p[-t] * beta[-1]))
     evidence, beta = alpha[-1].sum(), beta[::-1]
     states = np.array([x * y for x, y in zip(alpha, beta, strict=True)]) / evidence
-    pairs = sum((np.outer(alpha[t], p[t + 1] * beta[t + 1]) * a / evidence for t in range(length - 1)), np.zeros((3, 3)))
+    pairs = sum(
+        (np.outer(alpha[t], p[t + 1] * beta[t + 1]) * a / evidence for t in range(length - 1)), np.zeros((3, 3))
+    )
     assert found.log_p.item() == pytest.approx(np.log(evidence), rel=1e-12)
     np.testing.assert_allclose(found.log_states[:, 0].exp(), states, rtol=1e-10, atol=1e-14)
     np.testing.assert_allclose(found.pairs(torch.ones(1, dtype=torch.double)), pairs, rtol=1e-10, atol=1e-14)

@@ -19,7 +19,7 @@ def test_prints_value_kind_and_both_errors():
 @pytest.mark.parametrize(
     ("estimate", "text"),
     [
-        (Estimate(25.0134, 0.0, 0.1, 0, 100, "exact"), "25.0 nats (exact; +-0.1 data)"),
+        (Estimate(25.0134, 0.0, 0.1, 0, 100, "exact"), "25.013 nats (exact; +-0.1 data)"),
         (Estimate(-3.5, 0.0, math.nan, 0, 1, "exact"), "-3.50 nats (exact)"),
         (Estimate(2.0, 0.3, 0.2, 1, 9, "relaxed"), "2.0 nats (not a bound, 1 particle; +-0.3 Monte Carlo, +-0.2 data)"),
         (

@@ -17,7 +17,7 @@ from tests.systems.fitting import fit
 from unveil.distributions import Categorical, Generator, Normal, OneHotCategorical
 from unveil.gradients import Pathwise
 from unveil.likelihoods import OptimalGaussian
-from unveil.models import Enumerate, FromPosterior, FromPrior, Given, Model, PerVariable, Source, Trace, Visit
+from unveil.models import VAE, Enumerate, FromPosterior, FromPrior, Given, Model, PerVariable, Source, Trace, Visit
 from unveil.nets import MLP
 from unveil.objectives import ELBO, IWAE, FreeBits
 from unveil.variables import Batch, Variable
@@ -255,3 +255,26 @@ class OneHot(Model):
 def test_another_number_of_values_than_the_variable_has_is_refused(model, x):
     with pytest.raises(ValueError, match="levels: expected 3 for 'z', as its distribution has, got 2"):
         model.trace(x, Enumerate({"z": 2}))
+
+
+def test_levels_that_nobody_gives_are_those_of_the_walk(model, x):
+    given, found = (model.trace(x, Enumerate(levels)) for levels in ({"z": COMPONENTS}, None))
+    torch.testing.assert_close(found.log_w, given.log_w)
+    grid = Grid()
+    both = grid.trace(x, Enumerate())
+    torch.testing.assert_close(both.log_w, grid.trace(x, Enumerate({"row": 2, "column": 3})).log_w)
+
+
+def test_one_hot_vectors_are_found_where_nobody_says(x):
+    model = OneHot(OptimalGaussian(Variable((2,)), latent_dim=COMPONENTS))
+    torch.testing.assert_close(
+        model.trace(x, Enumerate()).log_w, model.trace(x, Enumerate({"z": COMPONENTS}, one_hot=True)).log_w
+    )
+
+
+def test_what_is_not_finite_can_not_be_enumerated():
+    model = VAE(Variable((2,)), latent_dim=2)
+    with pytest.raises(
+        ValueError, match="levels: expected latent variables of finitely many values, got 'z'"
+    ):
+        model.trace(torch.zeros(3, 2), Enumerate())

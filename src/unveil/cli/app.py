@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
@@ -57,4 +58,11 @@ def run(words: list[str]) -> int:
     if "--trust" in rest and os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())  # so that --model.prior mine.MyPrior finds ./mine.py
     command: Callable[[list[str]], int] = getattr(import_module(f"unveil.cli.{name}"), name)
-    return command(rest)
+    with warnings.catch_warnings():
+        warnings.showwarning = _told
+        return command(rest)
+
+
+def _told(message: Warning | str, *place: object, **more: object) -> None:
+    """A warning as a message: where in the library it came from is nothing that a user can do something about."""
+    say(f"unveil: {message}", file=sys.stderr)

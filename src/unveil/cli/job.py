@@ -80,6 +80,7 @@ def make_job(line: Layer) -> Job:
         with user_errors([*resolved.under("model"), "context"]):
             model = make_model(options, data)
         way = way_of(options, model, data, join_processes(find_device(options.device)))
+        way.refuse(line)
         way.rehearse(model, data)
     config = to_write(resolved) | way.settled()
     chosen = [key for key, part in resolved.parts.items() if part is None]

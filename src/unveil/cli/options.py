@@ -46,7 +46,8 @@ class DataOptions:
         validation: Validation rows: a split's name, a share, a count, last:N or none.
         test: Test rows, likewise.
         binarize: Make grey values binary: threshold, fixed_test or redrawn_test.
-        context: What to condition on: label, or the name of a column.
+        context: What to condition on: label, or the name of a column; several columns of numbers as age,income.
+        target: The columns of a table that are x, where not all are; the others are the context.
         missing: What NaN is (an empty cell of a table): refuse for a mistake, mask to marginalise it.
         split_seed: Decides which rows are held out, where none are given.
     """
@@ -56,6 +57,7 @@ class DataOptions:
     test: int | float | str | None = None
     binarize: str | None = None
     context: str | None = None
+    target: str | None = None
     missing: str = "refuse"
     split_seed: int = 0
 
@@ -69,6 +71,7 @@ class DataOptions:
             test=self.test,
             binarize=self.binarize,
             context=self.context,
+            target=self.target,
             missing=self.missing,
             like=like,
             seed=self.split_seed,

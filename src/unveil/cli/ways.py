@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from unveil.cli.errors import UsageError, near
-from unveil.cli.options import FitOptions
+from unveil.cli.options import FitOptions, TrainingOptions, TurnsOptions
 from unveil.cli.screen import brief
 
 if TYPE_CHECKING:
@@ -30,6 +32,25 @@ class Way(ABC):
 
     def __init__(self, options: FitOptions, accelerator: Accelerator) -> None:
         self.options, self.accelerator = options, accelerator
+
+    useless: frozenset[str] = frozenset()
+    """The settings that it has no use for."""
+
+    def refuse(self, given: Iterable[str]) -> None:
+        """Raise a UsageError if a setting on the command line would be passed over."""
+        for key in given:
+            if key.partition(".")[0] in self.useless:
+                raise UsageError(f"--{key}: {self.name} has no use for it; leave it out{self.instead}")
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What it is called."""
+
+    @property
+    @abstractmethod
+    def instead(self) -> str:
+        """What to use in the place of settings that it has no use for."""
 
     @abstractmethod
     def rehearse(self, model: Model, data: Data) -> None:
@@ -54,6 +75,9 @@ class Way(ABC):
 
 class ByGradient(Way):
     """Stochastic gradient ascent on an objective."""
+
+    useless = frozenset(TurnsOptions.__annotations__) - {"by"}
+    name, instead = "gradient ascent", ", or fit by turns where the model can be: --by em, --by cavi"
 
     def __init__(self, options: FitOptions, accelerator: Accelerator, rows: int) -> None:
         super().__init__(options, accelerator)
@@ -107,9 +131,17 @@ class ByGradient(Way):
 class ByTurns(Way):
     """Expectation maximisation, or coordinate ascent."""
 
+    useless = frozenset({"objective", "gradient", *TrainingOptions.__annotations__}) - {"batch_size", "seed", "device"}
+    instead = ": --steps and --tolerance say how long, or fit by gradients: --by gradient"
+
     def __init__(self, options: FitOptions, accelerator: Accelerator, model: Alternating, by: str) -> None:
         super().__init__(options, accelerator)
         self.model, self.by = model, by
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return WAYS[self.by]
 
     def rehearse(self, model: Model, data: Data) -> None:
         """Look whether the model is one of such data."""
@@ -139,7 +171,7 @@ class ByTurns(Way):
         sizes = "" if options.batch_size is None else f", stepwise, batches of {options.batch_size:,}"
         starts = f"{self._starts} start{'s' * (self._starts != 1)}"
         return [
-            f"{WAYS[self.by]}{sizes}",
+            f"{self.name}{sizes}",
             f"{starts}, up to {options.steps:,} steps, until {options.tolerance:g} nats per row are left to gain",
             f"double precision on {find_device(options.device)}, seed {options.seed}",
         ]
@@ -152,13 +184,17 @@ class ByTurns(Way):
 
     def run(self, model: Model, data: Data, folder: Folder) -> Run:
         """Climb."""
+        from unveil.inference.climbing import Trouble
         from unveil.inference.running import run
 
         options = self.options
-        return run(
-            self.model, data, out=folder.path, starts=self._starts, steps=options.steps, tolerance=options.tolerance,
-            batch_size=options.batch_size, seed=options.seed, device=options.device, resume=options.resume,
-        )  # fmt: skip
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Trouble)  # what is printed of the run tells it
+            return run(
+                self.model, data, out=folder.path, starts=self._starts, steps=options.steps,
+                tolerance=options.tolerance, batch_size=options.batch_size, seed=options.seed, device=options.device,
+                resume=options.resume,
+            )  # fmt: skip
 
 
 WAYS = {"em": "expectation maximisation", "cavi": "coordinate ascent", "gradient": "gradient ascent"}

@@ -21,7 +21,7 @@ FLOOR = 1e-4
 
 def _require_levels(name: str, x: Variable) -> None:
     if x.levels is None:
-        raise ValueError(f"components: {name} expects whole numbers 0, 1, ..., got real numbers; use Full or Diagonal")
+        raise ValueError(f"x: {name} expects whole numbers 0, 1, ..., got real numbers; use Full or Diagonal")
 
 
 def _check_floor(floor: float, levels: int) -> None:

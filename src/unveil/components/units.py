@@ -69,7 +69,7 @@ def require_real(name: str, x: Variable) -> None:
     """Raise a ValueError for whole numbers."""
     if x.levels is not None:
         raise ValueError(
-            f"components: {name} expects real numbers, got {x.levels} levels, whose density can be made as high as you "
+            f"x: {name} expects real numbers, got {x.levels} levels, whose density can be made as high as you "
             "like; use Binomial or Categorical"
         )
 

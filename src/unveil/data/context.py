@@ -71,9 +71,11 @@ class AsGiven:
 
     Args:
         features: The length of one vector.
+        columns: What its entries are called, where they have names.
     """
 
     features: int
+    columns: tuple[str, ...] = ()
 
     @property
     def variable(self) -> Variable:
@@ -81,7 +83,8 @@ class AsGiven:
         return Variable((self.features,))
 
     def __str__(self) -> str:
-        return f"{self.features} real numbers, as given"
+        names = f" ({', '.join(self.columns[:5])}{', ...' * (self.features > 5)})" if self.columns else ""
+        return f"{self.features} real number{'s' * (self.features > 1)}{names}, as given"
 
     def encode(self, y: Array, where: str) -> Tensor:
         """The vectors, (N, features), in torch's default floating point type.
@@ -120,7 +123,7 @@ def find_encoding(part: RawSplit, where: str) -> OneHot | AsGiven:
         return OneHot(len(values), values)
     check_numbers(y, f"{where}, context")
     if y.ndim == 2 or (y != np.rint(y)).any() or y.min() < 0:
-        return AsGiven(y.reshape(len(y), -1).shape[1])
+        return AsGiven(y.reshape(len(y), -1).shape[1], part.given or ())
     values, highest = np.unique(y), int(y.max())
     if len(values) <= highest / 2:  # codes such as 5 and 9005, rather than 0, 1, ...
         _check_count(len(values), where)

@@ -42,6 +42,7 @@ class Format:
             plain["classes"] = self.encoding.count if values is None else values.tolist()
         elif self.encoding is not None:
             plain["context"] = self.encoding.features
+            plain["given"] = list(self.encoding.columns)
         return plain
 
     @classmethod
@@ -52,9 +53,14 @@ class Format:
             classes = plain["classes"]
             encoding = OneHot(classes) if isinstance(classes, int) else OneHot(len(classes), np.array(classes))
         elif "context" in plain:
-            encoding = AsGiven(plain["context"])
+            encoding = AsGiven(plain["context"], tuple(plain.get("given", ())))
         support = Support(plain["levels"], plain["scale"], "as in the data that the model was fitted to")
         return cls(tuple(plain["shape"]), support, tuple(plain["columns"]), encoding)
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """What the numbers that are conditioned on are called; nothing where they have no names."""
+        return self.encoding.columns if isinstance(self.encoding, AsGiven) else ()
 
     @property
     def class_names(self) -> list[str]:
@@ -68,21 +74,28 @@ class Format:
         return self.support
 
 
-def in_order(part: RawSplit, columns: tuple[str, ...] | None, where: str) -> RawSplit:
-    """A part with its columns in this order.
+def in_order(part: RawSplit, columns: tuple[str, ...] | None, given: tuple[str, ...] | None, where: str) -> RawSplit:
+    """A part with its columns, and those that it is conditioned on, in this order.
 
     Raises:
         ValueError: If they are others.
     """
+    if given and part.given and part.given != given and part.y is not None:
+        part = replace(part, y=part.y[:, _order(part.given, given, where)], given=given)
     if not columns or not part.columns or part.columns == columns:
         return part
-    lacking = [name for name in columns if name not in part.columns]
-    if lacking or len(part.columns) != len(columns):
-        unknown = [name for name in part.columns if name not in columns]
-        raise ValueError(
-            f"{where}: expected the columns {', '.join(columns)}, got others (lacking: {', '.join(lacking) or 'none'}; "
-            f"unknown: {', '.join(unknown) or 'none'}); name the columns as in the data that the model was fitted to"
-        )
-    order = [part.columns.index(name) for name in columns]
+    order = _order(part.columns, columns, where)
     missing = None if part.missing is None else part.missing[:, order]
     return replace(part, x=part.x[:, order], missing=missing, columns=columns)
+
+
+def _order(names: tuple[str, ...], expected: tuple[str, ...], where: str) -> list[int]:
+    """Where each expected name is."""
+    lacking = [name for name in expected if name not in names]
+    if lacking or len(names) != len(expected):
+        unknown = [name for name in names if name not in expected]
+        raise ValueError(
+            f"{where}: expected the columns {', '.join(expected)}, got others (lacking: {', '.join(lacking) or 'none'}"
+            f"; unknown: {', '.join(unknown) or 'none'}); name the columns as in the data that the model was fitted to"
+        )
+    return [names.index(name) for name in expected]

@@ -15,6 +15,7 @@ from unveil.data.dataset import SPLITS, Data
 from unveil.data.format import Format, in_order
 from unveil.data.holdout import Choice, Existing, HeldOut, SplitPlan, divide, plan_splits
 from unveil.data.messages import count_rows, name_choices
+from unveil.data.roles import several, with_roles
 from unveil.data.sources import RawData, RawSplit, read
 from unveil.data.split import Split
 from unveil.data.support import Support, as_variable, check_support, find_support
@@ -28,6 +29,7 @@ def load(
     test: Choice = None,
     binarize: str | None = None,
     context: str | None = None,
+    target: str | None = None,
     missing: str = "refuse",
     like: Format | None = None,
     seed: int = 0,
@@ -52,7 +54,9 @@ def load(
         test: The same for test rows. By default the source's own, else a tenth where the source is a single table.
         binarize: ``None``, ``"threshold"``, ``"fixed_test"`` or ``"redrawn_test"`` (see :mod:`unveil.data.binarize`).
         context: What to condition on: ``"label"``, or the name of a table's column. Labels become one-hot vectors,
-            vectors of real numbers stay as they are.
+            vectors of real numbers stay as they are, and so do several columns of numbers, ``"age,income"``.
+        target: Which of a table's columns are x, where not all are: the others are conditioned on, unless ``context``
+            says which are (regression: ``target="price"``).
         missing: What NaN is: ``"refuse"`` for a mistake, ``"mask"`` for an entry that is missing and shall be
             marginalised.
         like: What a row is (:attr:`Data.format`), for rows that come to a model which was fitted before: levels,
@@ -74,17 +78,24 @@ def load(
         Data('array': 10, binary; train 8, validation 2)
     """
     if isinstance(source, Data):
-        return _as_it_is(source, validation=validation, test=test, binarize=binarize, context=context)
+        return _as_it_is(source, validation=validation, test=test, binarize=binarize, context=context, target=target)
     check_convention(binarize)
     _check_seed(seed)
     _check_missing(missing, binarize)
-    origin = read(source, context)
+    given = several(context)
+    origin = read(source, None if given else context)
     if like is not None and len(origin.parts) == 1:
         validation, test = (choice if choice is not None else "none" for choice in (validation, test))
     plan = plan_splits(list(origin.parts), validation, test)
-    parts = {name: origin.read(name, mark_missing=missing == "mask") for name in plan.parts}
+    parts = {
+        name: with_roles(origin.read(name, mark_missing=missing == "mask"), target, given, origin.where(name))
+        for name in plan.parts
+    }
     where = origin.where(plan.train)
-    train = parts[plan.train] = in_order(parts[plan.train], None if like is None else like.columns, where)
+    train = parts[plan.train]
+    if like is not None:
+        train = parts[plan.train] = in_order(train, like.columns, like.given, where)
+    context = context or target  # what is no target is conditioned on
     form = _found(train, where, context) if like is None else _held_to(like, train, where, context)
     support, encoding = form.support, form.encoding
     rows = divide(len(train.x), plan, seed)
@@ -194,7 +205,7 @@ def _store(origin: RawData, name: str, part: RawSplit, train: RawSplit, form: Fo
     """All rows of a part as tensors, checked against the training part."""
     where = origin.where(name)
     support, encoding = form.support, form.encoding
-    part = in_order(part, train.columns, where)
+    part = in_order(part, train.columns, train.given, where)
     if part.x.shape[1:] != train.x.shape[1:]:
         raise ValueError(
             f"{where}: expected rows of shape {train.x.shape[1:]} as in the training part, got {part.x.shape[1:]}; "

@@ -26,6 +26,7 @@ from unveil.evaluation import Estimate
 from unveil.evaluation.estimate import PerExample
 from unveil.files import replacing
 from unveil.inference import em
+from unveil.inference.climbing import Trouble
 from unveil.models import AmortizedMixture, BernoulliMixture, Enumerate, GaussianMixture, MixtureModel
 from unveil.objectives import SummedELBO
 from unveil.plots import style
@@ -89,7 +90,7 @@ def watched(model: MixtureModel, x: Tensor, steps: int, seed: int) -> list[Frame
     for step in range(steps + 1):
         if step:
             with warnings.catch_warnings():  # troubles on the way are in the picture
-                warnings.simplefilter("ignore", UserWarning)
+                warnings.simplefilter("ignore", Trouble)
                 bounds = [*bounds, em.fit(model, x, starts=0, steps=1, tolerance=0, progress=False).bounds[-1]]
         covariances = getattr(model.family, "covariances", torch.zeros(0))
         frames.append(Frame(model.family.means, covariances, model.weights, model.responsibilities(x), bounds))
@@ -182,13 +183,12 @@ def amortized(path: Path, seed: int, say: Say, components: int = 10) -> Path:
     exact = em.fit(GaussianMixture(_variable(data), components=components), x, seed=seed, progress=False)
     torch.manual_seed(seed)
     model = AmortizedMixture(_variable(data), components=components)
-    levels = {"z": components}
-    run = fit(model, data, objective=SummedELBO(levels), epochs=150, lr=3e-3, seed=seed, progress=False)
+    run = fit(model, data, objective=SummedELBO(), epochs=150, lr=3e-3, seed=seed, progress=False)
     same = GaussianMixture(_variable(data), components=components)
     same.family.load_state_dict(model.family.state_dict())
     same.log_weights.data.copy_(model.log_weights.data)
     with torch.no_grad():
-        elbo = SummedELBO(levels)(model.trace(x, Enumerate(levels, exact=False))).mean().item()
+        elbo = SummedELBO()(model.trace(x, Enumerate(exact=False))).mean().item()
     log_p = same.log_prob(x).mean().item()
     say(
         f"amortized: EM {exact.log_likelihood}; net: log p(x) {log_p:.3f}, ELBO {elbo:.3f} (lower bound), gap "

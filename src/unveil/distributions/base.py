@@ -117,7 +117,7 @@ def draw(
     if pathwise and not distribution.has_rsample:
         raise ValueError(
             f"{type(distribution).__name__} has no reparametrised draw, so the pathwise gradient does not exist; use a "
-            "score-function gradient, or a relaxed source for categorical variables"
+            "score-function gradient; for categorical variables a relaxed source, or the SummedELBO"
         )
     if isinstance(distribution, Distribution):
         return (distribution.rsample if pathwise else distribution.sample)(sample_shape, generator)

@@ -16,6 +16,7 @@ from unveil.distributions.base import sum_rightmost
 from unveil.distributions.bounded import Reciprocal
 from unveil.distributions.coded import Coded
 from unveil.distributions.discrete import Bernoulli, Categorical, OneHotCategorical
+from unveil.distributions.markov import MarkovChain
 from unveil.distributions.normal import MultivariateNormal, Normal
 from unveil.distributions.positive import EULER, Rayleigh, Weibull
 from unveil.distributions.univariate import Factors
@@ -54,12 +55,12 @@ def _(q: Bernoulli, p: TorchDistribution) -> Tensor | None:
 
 @kl_per_dim.register
 def _(q: Categorical, p: TorchDistribution) -> Tensor | None:
-    return _between_logits(q.logits, p.logits) if isinstance(p, Categorical) else None
+    return between_logits(q.logits, p.logits) if isinstance(p, Categorical) else None
 
 
 @kl_per_dim.register
 def _(q: OneHotCategorical, p: TorchDistribution) -> Tensor | None:
-    return _between_logits(q.logits, p.logits) if isinstance(p, OneHotCategorical) else None
+    return between_logits(q.logits, p.logits) if isinstance(p, OneHotCategorical) else None
 
 
 @kl_per_dim.register
@@ -94,7 +95,8 @@ def _(q: Reciprocal, p: TorchDistribution) -> Tensor | None:
     return torch.where(inside, p.log_ratio.log() - q.log_ratio.log(), torch.inf)
 
 
-def _between_logits(q: Tensor, p: Tensor) -> Tensor:
+def between_logits(q: Tensor, p: Tensor) -> Tensor:
+    """sum_l q_l (log q_l - log p_l) of normalised logits, (..., L); 0 log 0 = 0."""
     # the difference is masked, not the product: a masked 0 * inf would still have a gradient of nan
     return (q.exp() * torch.where(q > -torch.inf, q - p, 0)).sum(-1)
 
@@ -124,6 +126,13 @@ def _one_hot(q: OneHotCategorical, p: OneHotCategorical) -> Tensor:
 @register_kl(Coded, Coded)
 def _coded(q: Coded, p: Coded) -> Tensor:
     return kl_divergence(q.codes, p.codes)
+
+
+@register_kl(MarkovChain, MarkovChain)
+def _chains(q: MarkovChain, p: MarkovChain) -> Tensor:
+    # KL of the first states, and of each transition, averaged over the states that q is in
+    after = between_logits(q.log_transitions, p.log_transitions)
+    return between_logits(q.log_initial, p.log_initial) + (q.marginals()[..., :-1, :].exp() * after).sum((-2, -1))
 
 
 @register_kl(MultivariateNormal, Normal)

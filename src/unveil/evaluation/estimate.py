@@ -65,13 +65,14 @@ class Estimate:
         errors = [error for error in (self.monte_carlo_error, self.standard_error) if ROUNDING < error < math.inf]
         return max(-math.floor(math.log10(min(errors))), 0) if errors else 2
 
-    def figure(self, number: float) -> str:
-        """A number with this estimate's decimals."""
-        return f"{round(number, self.digits) + 0.0:.{self.digits}f}" if math.isfinite(number) else str(number)
+    def figure(self) -> str:
+        """The value with its decimals; two more than its error where it is exact: models on the same rows compare."""
+        known = self.bound == "exact" and ROUNDING < self.standard_error < math.inf
+        return _fixed(self.value, self.digits + 2 * known)
 
     def error(self, number: float) -> str:
         """An error with this estimate's decimals; empty where there is none."""
-        return f"+-{self.figure(number)}" if number > ROUNDING else ""
+        return f"+-{_fixed(number, self.digits)}" if number > ROUNDING else ""
 
     @property
     def kind(self) -> str:
@@ -83,7 +84,7 @@ class Estimate:
         errors = ((self.error(self.monte_carlo_error), "Monte Carlo"), (self.error(self.standard_error), "data"))
         known = ", ".join(f"{error} {source}" for error, source in errors if error)
         known = f"; {known}" if known else ""
-        return f"{self.figure(self.value)} {self.unit} ({self.kind}{particles}{known})"
+        return f"{self.figure()} {self.unit} ({self.kind}{particles}{known})"
 
     def to_dict(self) -> dict[str, float | str | None]:
         """Plain data for JSON, which knows no NaN and no infinity: these become None."""
@@ -151,6 +152,10 @@ class PerExample:
         """
         variance = self.variance + other.variance
         return PerExample(self.value - other.value, variance, bound, self.particles, self.shared + other.shared)
+
+
+def _fixed(number: float, digits: int) -> str:
+    return f"{round(number, digits) + 0.0:.{digits}f}" if math.isfinite(number) else str(number)
 
 
 def negated(bound: Bound) -> Bound:

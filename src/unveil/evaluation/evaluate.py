@@ -221,7 +221,9 @@ def _record(
         kl_per_dim={name: use.kl_per_dim for name, use in sampled.uses.items() if use.kl_per_dim is not None},
         rate_per_latent={name: use.mean_rate for name, use in sampled.uses.items()},
         at_cap=information is not None and is_at_cap(information, len(examples)),
-        collapse=collapse_sentence(estimates["rate"], information, *counts, inferred=sampled.nature.inferred),
+        collapse=collapse_sentence(
+            estimates["rate"], information, *counts, rows=len(examples), inferred=sampled.nature.inferred
+        ),
         notes=tuple(_notes(estimates, len(examples), sampled, prior, parts)),
         reasons={name: value for name, value in found.items() if isinstance(value, str)},
         index=streaming.index,
@@ -245,7 +247,8 @@ def _found(
         found |= dict.fromkeys(("mutual_information", "marginal_kl", "surgery_residual"), parts)
     else:
         information, marginal = parts.mutual_information, parts.marginal_kl
-        bound = unless_relaxed("unbiased", information.bound)
+        certain = {sampled.rate.bound, information.bound, marginal.bound} == {"exact"}
+        bound = "exact" if certain else unless_relaxed("unbiased", information.bound)
         residual = sampled.rate.minus(information, bound).minus(marginal, bound)
         found |= {"mutual_information": information, "marginal_kl": marginal, "surgery_residual": residual}
     if known is not None:

@@ -170,4 +170,4 @@ OF_A_CODE = ("rate", "distortion", "mean_kl")
 
 def _row(label: str, estimate: Estimate) -> tuple[str, ...]:
     errors = (estimate.error(estimate.monte_carlo_error), estimate.error(estimate.standard_error))
-    return label, estimate.figure(estimate.value), estimate.kind, *errors
+    return label, estimate.figure(), estimate.kind, *errors

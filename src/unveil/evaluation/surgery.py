@@ -8,6 +8,8 @@ The information is what a code tells about which example it is of; the marginal 
 as a whole, and buys nothing. Each of the three is estimated from latent draws of its own, so that their balance is a
 check. q(z) is taken over the whole split, never over a minibatch, which would cap I_q at the log of the batch's size.
 
+A categorical code is summed over instead (:mod:`unveil.evaluation.enumerated`).
+
 Where all pairs are too many, q(z) is estimated (:mod:`unveil.evaluation.aggregate`): I_q is then an upper and the
 marginal KL a lower bound. Where p depends on a context, E[log q(z) - log p(z | c)] stands for the marginal KL: it
 balances, but is no divergence and may be negative.
@@ -23,6 +25,7 @@ from torch import Tensor
 
 from unveil.evaluation.accumulate import Moments
 from unveil.evaluation.aggregate import Aggregate, Encoder, Points, encoder, own_latents
+from unveil.evaluation.enumerated import enumerable, enumerated
 from unveil.evaluation.estimate import PerExample, negated, unless_relaxed
 from unveil.evaluation.examples import Examples
 from unveil.evaluation.nature import Nature
@@ -78,6 +81,11 @@ def surgery(
     n = len(examples)
     if n == 1:
         return "there is a single example, which no code can be told from another by"
+    conditional = examples.conditional and any(
+        not term.data and term.p.batch_shape for term in probe if term.p is not None
+    )
+    if (name := enumerable(probe)) is not None:
+        return Surgery(*enumerated(model, examples, streaming.index, name, streaming.seed), None, conditional)
     encode = encoder(model, examples, probe, streaming.seed)
     draws = int(min(max(pairs / (8 * encode.cost * n**2), FEWEST), MOST))
     each = encode.cost * draws * len(streaming.index)
@@ -95,7 +103,7 @@ def surgery(
         balance.part(Stream.INFORMATION, _information, information, "mutual information"),
         balance.part(Stream.MARGINAL, _marginal, marginal, "marginal KL"),
         None if others >= n else others,
-        examples.conditional and any(not term.data and term.p.batch_shape for term in probe if term.p is not None),
+        conditional,
     )
 
 

@@ -30,7 +30,7 @@ def cap_sentence(mutual_information: Estimate, rows: int) -> str:
 
 
 def collapse_sentence(
-    rate: Estimate, mutual_information: Estimate | None, active: int, units: int, *, inferred: bool
+    rate: Estimate, mutual_information: Estimate | None, active: int, units: int, *, rows: int, inferred: bool
 ) -> str:
     """Whether the latent variables are used.
 
@@ -39,6 +39,7 @@ def collapse_sentence(
         mutual_information: I_q[n, z], if it was estimated.
         active: How many units are active.
         units: How many there are.
+        rows: How many examples q(z) is over.
         inferred: Whether any latent variable is drawn from a q that is not its p.
     """
     if units == 0:
@@ -60,7 +61,8 @@ def collapse_sentence(
     if mutual_information.value - 2 * mutual_information.monte_carlo_error < NEGLIGIBLE:
         return f"it can't be told whether z tells about x: the mutual information is {mutual_information}"
     most = "at most " if mutual_information.bound == "upper" else ""
-    so = "nearly collapsed" if mutual_information.value < NEGLIGIBLE * units else "no collapse"
+    little = min(NEGLIGIBLE * units, 0.5 * math.log(rows))  # of few rows no code can tell much
+    so = "nearly collapsed" if mutual_information.value < little else "no collapse"
     return (
         f"{so}: z tells {most}{mutual_information.value:.2f} nats about which example it is of; "
         f"{active} of {units} units are active"

@@ -32,6 +32,10 @@ FORGETTING = 0.7
 """Statistics of minibatches are forgotten by (t + 2) to minus this power at minibatch t (Liang & Klein 2009)."""
 
 
+class Trouble(UserWarning):
+    """Something went wrong with a fit that went on to its end; ``Climbed.troubles`` has it, too."""
+
+
 @dataclass
 class Climbed:
     """A model that was fitted by turns, and how it went.
@@ -133,7 +137,7 @@ def climb(
             last = loop.run(batch_size, generator)
     troubles = model.troubles(last.statistics)
     for trouble in troubles:
-        warnings.warn(trouble, stacklevel=3)
+        warnings.warn(trouble, Trouble, stacklevel=3)
     return Climbed(
         model.eval(),
         loop.bounds,

@@ -91,9 +91,9 @@ class EMEstimator(DensityMixin, BaseEstimator):
         return self
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Fit to rows, (N, D); NaN is missing."""
+        """Fit to rows, (N, D), or sequences, (N, T, D); NaN is missing."""
         x = self._rows(X, reset=True)
-        self.model_ = self.model(Variable(x.shape[1:], self.levels))
+        self.model_ = self._made(x)
         fit: Callable[..., Any] = em.fit if isinstance(self.model_, EMModel) else cavi.fit
         self.fitted_ = fit(
             self.model_, x, weight=sample_weight, starts=self.starts, steps=self.steps, tolerance=self.tolerance,
@@ -102,6 +102,19 @@ class EMEstimator(DensityMixin, BaseEstimator):
         self.n_iter_ = len(self.fitted_.bounds) - 1
         self.converged_ = self.fitted_.converged
         return self
+
+    def _made(self, x: Array) -> Alternating:
+        """The model of such data, not yet fitted."""
+        try:
+            return self.model(Variable(x.shape[1:], self.levels))
+        except ValueError as error:
+            if self.levels is None and (np.isnan(x) | ((x >= 0) & (x == np.rint(x)))).all():
+                most = int(np.nanmax(x)) + 1
+                raise ValueError(
+                    f"levels: expected the number of levels of whole numbers, such as {most}, got None, for which they "
+                    f"are real numbers: {error}"
+                ) from error
+            raise
 
     def score_samples(self, X: Any) -> Array:
         """log p(x) of each row, (N,) in nats: exact. A model that only has a bound on it has no scores."""
@@ -144,11 +157,11 @@ class EMEstimator(DensityMixin, BaseEstimator):
         return self.predict_proba(X).argmax(-1)
 
     def transform(self, X: Any) -> Array:
-        """The mode of p(z | x): the factors of factor analysis, (N, L); the component of a mixture, (N,)."""
+        """The mode of p(z | x): the factors of factor analysis, (N, L); the component of a mixture, (N, 1)."""
         codes = self.model_.encode(self._batch(X))
         if not isinstance(codes, torch.Tensor):
             raise AttributeError(f"transform: a {type(self.model_).__name__} has several latent variables")
-        return codes.numpy()
+        return codes.reshape(len(codes), -1).numpy()
 
     def sample(self, n_samples: int = 1) -> Array:
         """New rows, (n_samples, D)."""
@@ -159,7 +172,9 @@ class EMEstimator(DensityMixin, BaseEstimator):
         return drawn.numpy()
 
     def _rows(self, X: Any, *, reset: bool) -> Array:
-        rows: Array = validate_data(self, X, reset=reset, ensure_all_finite="allow-nan", dtype=np.float64)
+        rows: Array = validate_data(
+            self, X, reset=reset, ensure_all_finite="allow-nan", dtype=np.float64, allow_nd=True
+        )
         return rows
 
     def _batch(self, X: Any) -> Batch:

@@ -11,7 +11,7 @@ from unveil import distributions, posteriors
 from unveil.components import ComponentsFactory
 from unveil.components.seeding import first_guess
 from unveil.models.alternating import no_context
-from unveil.models.mixtures import default_family
+from unveil.models.mixtures import made
 from unveil.models.model import Model
 from unveil.models.visit import Visit
 from unveil.nets import MLP, NetFactory
@@ -22,7 +22,7 @@ class AmortizedMixture(Model):
     """p(x) = sum_k pi_k p(x | k) with q(k | x) = softmax(net(x))_k: a VAE with a categorical latent variable.
 
     Its ELBO, sum_k q(k | x) (log pi_k p(x | k) - log q(k | x)), lies below log p(x) by KL(q(k | x) || p(k | x)), a gap
-    that EM does not have. Fit it with ``SummedELBO({"z": components})``.
+    that EM does not have. Fit it with ``SummedELBO()``.
 
     Args:
         x: What is observed.
@@ -43,7 +43,7 @@ class AmortizedMixture(Model):
         super().__init__()
         no_context(self, context)
         self.x = x
-        self.family = (family or default_family(x))(x, components)
+        self.family = made(family, x, components)
         self.log_weights = nn.Parameter(torch.zeros(components))
         self.posterior = posteriors.Categorical(x, components, 0, encoder)
         self.double()

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
 from unveil.distributions import Categorical, OneHotCategorical
-from unveil.models.sources import Source, Taken
+from unveil.models.sources import FromPosterior, Source, Taken
 from unveil.models.trace import Trace, added
+from unveil.variables import Batch
+
+if TYPE_CHECKING:
+    from unveil.models.model import Model
 
 
 def _levels(distribution: Distribution | None) -> int | None:
@@ -27,6 +32,13 @@ def _log_sum(log_p: Tensor, axes: tuple[int, ...]) -> Tensor:
     return log_p.masked_fill(impossible, 0).logsumexp(axes, keepdim=True).masked_fill(impossible, -torch.inf)
 
 
+@torch.no_grad()
+def _looked_at(model: Model, batch: Batch) -> Trace:
+    """A walk over the first example."""
+    generator = torch.Generator(model.device).manual_seed(0)
+    return model.trace(batch.rows(slice(0, 1)), FromPosterior(1, generator))
+
+
 class Enumerate(Source):
     """Every joint value of finite latent variables, as particles weighted by the exact posterior.
 
@@ -34,18 +46,36 @@ class Enumerate(Source):
     particle, and the ELBO equals log p(x).
 
     Args:
-        levels: The number of values of each variable, in the order of the walk: ``{"z": 3}``.
-        one_hot: Whether the variables' values are one-hot vectors rather than integers.
+        levels: The number of values of each variable, in the order of the walk: ``{"z": 3}``; by default what a walk
+            over the first example shows.
+        one_hot: Whether the variables' values are one-hot vectors rather than integers; shown by that walk, too.
         exact: Whether values are weighted by the exact posterior; by the walk's own q otherwise, so that expectations
             under q are sums, without Monte Carlo error.
     """
 
-    def __init__(self, levels: Mapping[str, int], *, one_hot: bool = False, exact: bool = True) -> None:
-        self.levels = dict(levels)
+    def __init__(self, levels: Mapping[str, int] | None = None, *, one_hot: bool = False, exact: bool = True) -> None:
+        self.known = levels is not None
+        self.levels = dict(levels or {})
         super().__init__(math.prod(self.levels.values()))
         self.one_hot, self.exact = one_hot, exact
-        grids = torch.meshgrid(*[torch.arange(n) for n in self.levels.values()], indexing="ij")
+        counts = [torch.arange(n) for n in self.levels.values()]
+        grids = torch.meshgrid(*counts, indexing="ij") if counts else ()
         self.grid = {name: grid.reshape(-1) for name, grid in zip(self.levels, grids, strict=True)}
+
+    def prepared(self, model: Model, batch: Batch) -> Source:
+        """Itself, or where its levels were left to the model, one of the model's."""
+        if self.known:
+            return self
+        priors = {term.name: term.p for term in _looked_at(model, batch).latents}
+        levels = {name: _levels(p) for name, p in priors.items()}
+        if infinite := [name for name, count in levels.items() if count is None]:
+            raise ValueError(
+                f"levels: expected latent variables of finitely many values, got {infinite[0]!r}, whose prior is a "
+                f"{type(priors[infinite[0]]).__name__}: it can't be enumerated"
+            )
+        one_hot = any(isinstance(p, OneHotCategorical) for p in priors.values())
+        found = {name: count for name, count in levels.items() if count is not None}
+        return Enumerate(found, one_hot=one_hot, exact=self.exact).scoring(*self.scores)
 
     def given(self, name: str) -> Tensor | None:
         """The variable's column of the grid of joint values, (K, 1)."""

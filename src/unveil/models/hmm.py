@@ -16,7 +16,7 @@ from unveil.components.seeding import first_guess
 from unveil.distributions import MarkovChain, Steps
 from unveil.models.alternating import Some
 from unveil.models.em import EMModel
-from unveil.models.mixtures import default_family, troubles
+from unveil.models.mixtures import made, troubles
 from unveil.models.passes import Passes
 from unveil.models.visit import Visit
 from unveil.variables import Batch, Observed, Variable
@@ -58,7 +58,7 @@ class HiddenMarkov(EMModel):
             raise ValueError("x: expected sequences, (T, *shape), got single numbers")
         rows = x.shape[1:] if x.is_image and x.shape[0] == 1 else x.shape  # an image is the sequence of its rows
         self.length, self.step = rows[0], Variable(rows[1:] or (1,), x.levels)
-        self.family = (family or default_family(self.step))(self.step, states)
+        self.family = made(family, self.step, states)
         self.family.variable = None  # it is about an observation, not about the sequence
         self.log_initial = nn.Parameter(torch.zeros(states))
         self.log_transition = nn.Parameter(torch.zeros(states, states))

@@ -6,6 +6,8 @@ q(k | x_n); the M-step fits each component to the examples in their shares, and 
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -14,6 +16,7 @@ from unveil.components import (
     Anisotropic,
     Binomial,
     Categorical,
+    Components,
     ComponentsFactory,
     FactorAnalyser,
     Full,
@@ -52,7 +55,7 @@ class MixtureModel(EMModel):
         family: ComponentsFactory | None = None,
     ) -> None:
         super().__init__(x, context)
-        self.family = (family or default_family(x))(x, components)
+        self.family = made(family, x, components)
         self.log_weights = nn.Parameter(torch.zeros(components))
         self.double()
 
@@ -218,6 +221,21 @@ def default_family(x: Variable) -> ComponentsFactory:
     if x.levels is None:
         return Full
     return Binomial if x.levels == 2 or x.levels > FEW_LEVELS else Categorical
+
+
+def made(family: ComponentsFactory | None, x: Variable, components: int) -> Components[Any]:
+    """The components of a family, or of the one that suits the data.
+
+    Raises:
+        TypeError: If it is none, such as a name.
+    """
+    family = family or default_family(x)
+    if not callable(family):
+        raise TypeError(
+            f"family, covariance: expected a class of unveil.components, such as Full or Diagonal, got {family!r}; "
+            "from unveil.components import Full"
+        )
+    return family(x, components)
 
 
 def standard_normal(family: FactorAnalyser) -> distributions.Normal:

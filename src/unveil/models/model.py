@@ -103,8 +103,8 @@ class Model(Configurable, nn.Module, ABC):
             ValueError: If x or the context is not what the model says that it observes. A tensor's values are looked
                 at; those of a Batch, which loops hand over, are not.
         """
-        source = source or FromPosterior()
         batch = self._batch(x, context)
+        source = (source or FromPosterior()).prepared(self, batch)
         terms: list[Term] = []
         auxiliary = self.run(batch, source, terms.append)
         trace = Trace(terms, (source.particles, len(batch)), auxiliary=auxiliary, scored=source.scores)

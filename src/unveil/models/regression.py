@@ -57,7 +57,10 @@ class BayesianLinearRegression(Alternating):
         relevance: tuple[float, float] = VAGUE,
     ) -> None:
         if context is None:
-            raise ValueError("context: expected the features that y is predicted from, got None")
+            raise ValueError(
+                "context: expected the features that y is predicted from, got None; of a table, say which column is "
+                "predicted: target='y'"
+            )
         super().__init__(x, context)
         require_real(type(self).__name__, x)
         if x.features != 1:

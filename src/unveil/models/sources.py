@@ -21,7 +21,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from copy import copy
-from typing import NamedTuple, TypeGuard
+from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
 import torch
 from torch import Tensor
@@ -31,6 +31,10 @@ from unveil.distributions import Coded, Generator, OneHotCategorical, draw, temp
 from unveil.distributions import Distribution as Scored
 from unveil.models.term import Bound
 from unveil.models.trace import Trace
+from unveil.variables import Batch
+
+if TYPE_CHECKING:
+    from unveil.models.model import Model
 
 
 class Taken(NamedTuple):
@@ -70,6 +74,10 @@ class Source(ABC):
         other = copy(self)
         other.scores = self.scores | set(scores)
         return other
+
+    def prepared(self, model: Model, batch: Batch) -> Source:
+        """The source for a walk of this model over this batch."""
+        return self
 
     def at(self, name: str) -> Source:
         """The source that decides this variable."""

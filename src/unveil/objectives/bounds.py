@@ -48,12 +48,13 @@ class SummedELBO(ELBO):
     """The ELBO of finite latent variables, its expectation a sum over all their values: no Monte Carlo error.
 
     Args:
-        levels: The number of values of each latent variable, in the order of the walk: ``{"z": 10}``.
+        levels: The number of values of each latent variable, in the order of the walk: ``{"z": 10}``; by default as
+            many as the model has, which takes a walk over an example more.
     """
 
-    def __init__(self, levels: Mapping[str, int]) -> None:
+    def __init__(self, levels: Mapping[str, int] | None = None) -> None:
         super().__init__()
-        self.levels = dict(levels)
+        self.levels = None if levels is None else dict(levels)
 
     def sources(self, generator: Generator, *, pathwise: bool) -> tuple[Source, ...]:
         """Every value, weighted by q."""

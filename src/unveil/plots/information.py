@@ -139,7 +139,7 @@ def _spent(ax: Axes, spent: dict[str, Estimate]) -> None:
         ax.barh(place, estimate.value, left=start, height=0.3, color=style.BLUE if name == "rate" else style.ORANGE)
         start += 0.0 if name == "rate" else estimate.value
         error = estimate.monte_carlo_error
-        text = estimate.figure(estimate.value) + (f" ± {estimate.figure(error)}" if error > 0 else "")
+        text = f"{estimate.figure()} {estimate.error(error)}".replace("+-", "± ").strip()
         ax.annotate(
             f"{SPENT[name]}  {text}", (0, place - 0.2), xycoords=("axes fraction", "data"), fontsize=style.SMALL,
             color=style.INK, va="bottom",

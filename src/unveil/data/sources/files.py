@@ -6,6 +6,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from unveil.data.sources.raw import Array, RawData
 from unveil.data.sources.tables import from_datasets, require
 from unveil.hints import did_you_mean
 
+COUNTED = 3
+"""A first line 0, 1, ... of more numbers than these counts the columns, whatever they hold."""
 MAGIC = (b"\x93NUMPY", b"PK\x03\x04", b"PK\x05\x06")
 DAMAGED = (ValueError, EOFError, OSError, MemoryError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 NO_PICKLE = "pickled data is never opened, since opening it can run code; save plain arrays with numpy.savez"
@@ -84,7 +87,7 @@ def _from_csv(path: Path, head: bytes, context: str | None) -> RawData:
     datasets, csv = require("datasets"), require("pyarrow.csv")
     try:
         table = csv.read_csv(path)
-        nameless = all(_is_number(name) for name in table.column_names)
+        nameless = all(_is_number(name) for name in table.column_names) and not _counts(table)
         if nameless:
             table = csv.read_csv(path, read_options=csv.ReadOptions(autogenerate_column_names=True))
     except (ValueError, OSError) as error:
@@ -110,6 +113,13 @@ def _unreadable(path: Path, kind: str, error: BaseException) -> ValueError:
     """The message for a table that cannot be read."""
     cause = str(error).partition("\n")[0]
     return ValueError(f"data: cannot read {str(path)!r} as {kind} ({cause}); check it, or save it again")
+
+
+def _counts(table: Any) -> bool:
+    """Whether names that are numbers are those that tables get by default, 0, 1, ..., rather than a row of data."""
+    names = list(table.column_names)
+    fractions = all(str(kind) == "double" for kind in table.schema.types)
+    return names == [str(i) for i in range(len(names))] and (fractions or len(names) > COUNTED)
 
 
 def _is_number(text: str) -> bool:

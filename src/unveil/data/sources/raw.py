@@ -27,6 +27,7 @@ class RawSplit:
         decoded: Whether x was decoded from image files.
         missing: Where entries of x are missing, shaped like it; ``None`` where none is.
         columns: What the entries of a row are called, where x is a table whose columns have names.
+        given: What the entries of y are called, where they are columns of numbers.
     """
 
     x: Array
@@ -35,6 +36,7 @@ class RawSplit:
     decoded: bool = False
     missing: NDArray[np.bool_] | None = None
     columns: tuple[str, ...] | None = None
+    given: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)

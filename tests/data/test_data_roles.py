@@ -1,0 +1,125 @@
+"""Columns of a table that are x, and columns that are conditioned on."""
+
+import numpy as np
+import pytest
+
+from unveil.data import load
+
+ROWS = "age,price,size\n" + "\n".join(f"{20 + i},{1.5 * i},{i % 7}.25" for i in range(30)) + "\n"
+
+
+@pytest.fixture
+def table(tmp_path):
+    path = tmp_path / "houses.csv"
+    path.write_text(ROWS)
+    return path
+
+
+def whole(data):
+    return data.train.rows(slice(None))
+
+
+def test_a_target_is_x_and_all_others_are_its_context(table):
+    data = load(table, target="price", validation="none", test="none")
+    batch = whole(data)
+    assert (data.columns, data.variable.shape, data.context.shape) == (("price",), (1,), (2,))
+    assert data.format.given == ("age", "size")
+    np.testing.assert_allclose(batch.x[:, 0], [1.5 * i for i in range(30)])
+    np.testing.assert_allclose(batch.context, [[20 + i, i % 7 + 0.25] for i in range(30)])
+
+
+def test_a_context_may_be_several_columns_in_the_order_that_was_asked_for(table):
+    data = load(table, context="size, age", validation="none", test="none")
+    assert (data.columns, data.format.given) == (("price",), ("size", "age"))
+    assert whole(data).context[3].tolist() == [3.25, 23.0]
+
+
+def test_what_is_neither_is_left_out(table):
+    data = load(table, target="price", context="size,age", validation="none", test="none")
+    assert data.columns == ("price",)
+    one = load(table, target="price,age", context="size", validation="none", test="none")
+    assert (one.columns, one.context.shape) == (("price", "age"), (1,))
+
+
+def test_a_whole_number_among_the_context_stays_a_number(table):
+    data = load(table, target="price,size", validation="none", test="none")
+    assert (data.context.shape, data.context.levels) == ((1,), None)
+
+
+def test_text_beside_a_target_becomes_classes(tmp_path):
+    path = tmp_path / "pets.csv"
+    path.write_text("kind,weight\n" + "cat,4.5\ndog,9.25\n" * 10)
+    data = load(path, target="weight", context="kind", validation="none", test="none")
+    assert (data.columns, data.context.levels, data.format.class_names) == (("weight",), 2, ["cat", "dog"])
+
+
+def test_rows_that_come_later_are_put_in_order(table, tmp_path):
+    data = load(table, target="price", validation="none", test="none")
+    other = tmp_path / "other.csv"
+    other.write_text("size,price,age\n0.25,3.5,40\n1.25,4.5,41\n")
+    later = load(other, target="price", like=data.format)
+    assert whole(later).context.tolist() == [[40, 0.25], [41, 1.25]]
+    assert whole(later).x.flatten().tolist() == [3.5, 4.5]
+
+
+def test_rows_that_lack_a_column_are_refused(table, tmp_path):
+    data = load(table, target="price", validation="none", test="none")
+    other = tmp_path / "other.csv"
+    other.write_text("size,price,rooms\n0.25,3.5,4\n1.25,4.5,3\n")
+    with pytest.raises(ValueError, match=r"lacking: age; unknown: rooms"):
+        load(other, target="price", like=data.format)
+
+
+def test_the_format_is_written_down_and_read_back(table):
+    form = load(table, target="price", validation="none", test="none").format
+    again = type(form).from_plain(form.to_plain())
+    assert (again.columns, again.given, again.encoding) == (("price",), ("age", "size"), form.encoding)
+
+
+def test_missing_entries_of_the_target_are_masked_and_of_the_context_refused(tmp_path):
+    path = tmp_path / "holes.csv"
+    path.write_text("a,b\n" + ",1.5\n2.25,3.5\n" * 10)
+    batch = whole(load(path, target="a", missing="mask", validation="none", test="none"))
+    assert batch.mask[:2].flatten().tolist() == [False, True]
+    with pytest.raises(ValueError, match=r"context: expected a number in every row, got none in some of 'a'"):
+        load(path, target="b", missing="mask")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"target": "prize"}, r"target: .*got 'prize'; did you mean 'price'"),
+        ({"context": "age,sise"}, r"context: .*got 'sise'; did you mean 'size'"),
+        ({"target": "price", "context": "price,age"}, r"target: expected columns that are no context, got 'price'"),
+        ({"target": "age,price,size"}, r"target: expected some columns as x and some as context"),
+        ({"target": "price,price"}, r"target: expected each column once"),
+    ],
+)
+def test_columns_that_do_not_fit_are_refused(table, options, message):
+    with pytest.raises(ValueError, match=message):
+        load(table, **options)
+
+
+@pytest.mark.parametrize("options", [{"target": "a"}, {"context": "a,b"}])
+def test_arrays_have_no_named_columns(options):
+    with pytest.raises(ValueError, match="expected a table with named columns"):
+        load(np.ones((5, 2)), **options)
+
+
+class TestFirstLinesThatCount:
+    def test_are_the_names_of_columns_of_fractions(self, tmp_path):
+        path = tmp_path / "t.csv"
+        path.write_text("0,1\n0.5,1.5\n2.5,3.5\n")
+        assert load(path, validation="none", test="none").columns == ("0", "1")
+
+    def test_are_the_names_of_many_columns(self, tmp_path):
+        path = tmp_path / "t.csv"
+        path.write_text("0,1,2,3\n" + "1,0,0,1\n" * 3)
+        data = load(path, validation="none", test="none")
+        assert (data.columns, len(data.train)) == (("0", "1", "2", "3"), 3)
+
+    def test_may_be_a_row_of_few_whole_numbers(self, tmp_path):
+        path = tmp_path / "t.csv"
+        path.write_text("0,1\n1,0\n1,1\n")
+        data = load(path, validation="none", test="none")
+        assert (data.columns, len(data.train)) == (("f0", "f1"), 3)
