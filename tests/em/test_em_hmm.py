@@ -237,3 +237,34 @@ def test_sequences_of_single_numbers_take_any_family():
 def test_single_numbers_are_no_sequences():
     with pytest.raises(ValueError, match="x: expected sequences"):
         HiddenMarkov(Variable(()))
+
+
+def test_states_begin_where_observations_are_not_where_they_are_missing():
+    x = torch.full((30, 6, 2), torch.nan)
+    x[:, 0] = torch.randn(30, 2) + 50 * torch.tensor([-1, 1]).repeat(15).unsqueeze(1)
+    x[0] = x[0, :1]
+    model = GaussianHMM(Variable((6, 2)), states=2)
+    em.fit(model, x, starts=1, steps=1, progress=False)
+    assert (model.family.means.abs() - 50).abs().max() < 5
+
+
+@pytest.mark.parametrize("make", [gaussian, categorical])
+def test_a_chain_of_another_length_is_the_same_chain(make):
+    model = make("any")
+    shorter, longer = model.of_length(3), model.of_length(40)
+    x = model.sample(5, generator=torch.Generator().manual_seed(0)).double()
+    ended = x.clone()
+    ended[:, 3:] = torch.nan
+    close(shorter.log_prob(x[:, :3]), model.log_prob(ended))
+    assert longer.sample(7).shape == (7, 40, *x.shape[2:])
+    assert longer.encode(longer.sample(2)).shape == (2, 40)
+    with torch.no_grad():
+        model.log_initial.add_(torch.tensor([0.0, 1.0, 0.0]))
+    close(shorter.initial, model.initial)
+    with pytest.raises(ValueError, match="steps: expected at least 1, got 0"):
+        model.of_length(0)
+
+
+def test_images_are_sequences_of_rows_of_any_number():
+    model = GaussianHMM(Variable((1, 5, 2)), states=2)
+    assert model.of_length(9).sample(3).shape == (3, 1, 9, 2)

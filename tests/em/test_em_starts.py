@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from tests.em.zoo import MIXTURES, batch, fitted, holed, rows, state
 from tests.registry import EM_MODELS
-from unveil.components import Diagonal
+from unveil.components import Diagonal, seeding
 from unveil.inference import em
 from unveil.models import GaussianMixture
 from unveil.variables import Variable
@@ -170,6 +171,30 @@ def test_minibatches_count_by_their_weights():
     assert found.bounds[-1] == pytest.approx(alone.bounds[-1], abs=0.05)
 
 
+def test_minibatches_stand_for_all_rows(monkeypatch):
+    x, seen = clusters(200, 3), []
+    model = mixture(3)
+    em.fit(model, x, starts=1, steps=2, progress=False)
+    maximize = model.maximize
+
+    def watched(statistics):
+        seen.append(statistics["counts"].sum().item())
+        maximize(statistics)
+
+    monkeypatch.setattr(model, "maximize", watched)
+    em.fit(model, x, weight=torch.full((200,), 2.0), starts=0, steps=2, batch_size=30, progress=False)
+    assert len(seen) >= 2 * 7
+    assert seen == pytest.approx([400.0] * len(seen))
+
+
+def test_kmeans_begins_with_odds_of_squared_distances(monkeypatch):
+    monkeypatch.setattr(seeding, "LLOYD", 0)
+    points, weight = torch.tensor([[0.0, 1.0, 4.0]]).double(), torch.tensor([1e9, 1.0, 1.0]).double()
+    r = seeding.first_guess(points, 8000, 2, weight, torch.Generator().manual_seed(0))[:4000]
+    far = (r[:, :, 0] == r[:, :, 1]).all(1).double().mean().item()  # the second centre is the point at 4
+    assert far == pytest.approx(16 / 17, abs=4 * math.sqrt(16) / 17 / math.sqrt(4000))
+
+
 class Interrupt:
     """Ctrl-C in the middle of work: once something was called so many times."""
 
@@ -202,11 +227,14 @@ def assert_left_at_the_last_bound(found, x: Tensor) -> None:
 
 @EVERY
 @pytest.mark.parametrize("batch_size", [None, 20])
-@pytest.mark.parametrize("work", ["maximize", "expect"])
+@pytest.mark.parametrize("work", ["maximize", "expect", "first look"])
 def test_control_c_leaves_the_parameters_of_the_last_bound(name, batch_size, work, monkeypatch):
     x = rows(EM_MODELS[name]())
     model = fitted(name, x, steps=1).model
-    monkeypatch.setattr(model, work, Interrupt(getattr(model, work), 2 if work == "maximize" else 3))
+    times = {"maximize": 2, "expect": 3, "first look": 0}[work]
+    work = "expect" if work == "first look" else work
+    calls = Interrupt(getattr(model, work), times)
+    monkeypatch.setattr(model, work, lambda *given: calls(*given) if calls.left >= 0 else calls.called(*given))
     found = interrupted(model, x, starts=0, steps=50, tolerance=0, batch_size=batch_size, progress=False)
     monkeypatch.undo()
     assert_left_at_the_last_bound(found, x)

@@ -13,6 +13,7 @@ from unveil.data.dataset import Data
 from unveil.data.format import Format
 from unveil.data.loading import load
 from unveil.data.order import epoch_order
+from unveil.data.sequences import padded
 from unveil.data.split import Redraw, Split
 
-__all__ = ["Data", "Format", "Redraw", "Split", "epoch_order", "load"]
+__all__ = ["Data", "Format", "Redraw", "Split", "epoch_order", "load", "padded"]

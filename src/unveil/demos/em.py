@@ -92,8 +92,9 @@ def watched(model: MixtureModel, x: Tensor, steps: int, seed: int) -> list[Frame
             with warnings.catch_warnings():  # troubles on the way are in the picture
                 warnings.simplefilter("ignore", Trouble)
                 bounds = [*bounds, em.fit(model, x, starts=0, steps=1, tolerance=0, progress=False).bounds[-1]]
-        covariances = getattr(model.family, "covariances", torch.zeros(0))
-        frames.append(Frame(model.family.means, covariances, model.weights, model.responsibilities(x), bounds))
+        family = model.family
+        covariances = family.covariances if isinstance(family, Gaussian) else torch.zeros(0)
+        frames.append(Frame(family.means, covariances, model.weights, model.responsibilities(x), bounds))
     return frames
 
 

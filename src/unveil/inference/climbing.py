@@ -174,9 +174,10 @@ class Climb:
 
     def run(self, batch_size: int | None, generator: torch.Generator) -> Turn:
         """Steps until the verdict, or Ctrl-C; the turn that is returned is of the parameters that the model has."""
-        found, minibatch = turn(self.model, self.rows), 0
-        sound = self._state()
+        found: Turn | None = None
+        sound, minibatch = self._state(), 0
         try:
+            found = turn(self.model, self.rows)
             while not self._done(found):
                 if batch_size is None:
                     self.model.maximize(self.model.arranged(found.statistics))

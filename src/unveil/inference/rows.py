@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -18,6 +18,25 @@ AT_ONCE = {"cpu": 2**18, "cuda": 2**26}
 """How many numbers an E-step works on at a time: what a core's cache holds, and what keeps a GPU busy."""
 CHECKED = 2**22
 """How many numbers are checked at a time."""
+
+
+@runtime_checkable
+class _Table(Protocol):
+    """Rows that are looked at a few at a time."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __getitem__(self, index: Any) -> Any: ...
+
+
+@runtime_checkable
+class _Sparse(Protocol):
+    """One of SciPy's sparse arrays."""
+
+    def tocsr(self) -> Any: ...
+
+    def toarray(self) -> Any: ...
 
 
 class Rows:
@@ -44,8 +63,8 @@ class Rows:
             data = data.stored
         if isinstance(data, Batch):
             data, self.mask, self.context = data["x"], data.mask_of("x"), data.context
-        data = data.tocsr() if hasattr(data, "tocsr") else data
-        if not (hasattr(data, "shape") and hasattr(data, "__getitem__")):
+        data = data.tocsr() if isinstance(data, _Sparse) else data
+        if not isinstance(data, _Table):
             raise TypeError(f"x: expected a tensor, an array, a Batch or Data, got {type(data).__name__}")
         self.data, self.size, self.missing = data, data.shape[0], self.mask is not None
         if not self.size:
@@ -69,7 +88,7 @@ class Rows:
         if isinstance(self.data, Tensor):
             return self.data[index]
         found = self.data[index if isinstance(index, slice) else index.numpy()]
-        return torch.as_tensor(found.toarray() if hasattr(found, "toarray") else np.array(found))
+        return torch.as_tensor(found.toarray() if isinstance(found, _Sparse) else np.array(found))
 
     def chunks(self, rows: int, device: torch.device | str = "cpu") -> Iterator[Some]:
         """All rows in order, so many at a time."""

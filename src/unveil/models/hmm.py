@@ -7,6 +7,8 @@ Markov chain again, are found by a forward and a backward pass (``unveil.models.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -70,6 +72,16 @@ class HiddenMarkov(EMModel):
         q = None if x is None else lambda: self.posterior(x, mask)
         z = visit("z", p=self.prior, q=q)
         visit("x", p=lambda: Steps(self.family(z), self.x.shape), value=x, mask=mask)
+
+    def of_length(self, steps: int) -> Self:
+        """The same chain for sequences of another length, which shares all parameters with this one."""
+        if steps < 1:
+            raise ValueError(f"steps: expected at least 1, got {steps}")
+        other = copy(self)
+        shape = self.x.shape
+        shape = (1, steps, *shape[2:]) if self.x.is_image and shape[0] == 1 else (steps, *shape[1:])
+        other.x, other.length = Variable(shape, self.x.levels), steps
+        return other
 
     def prior(self) -> MarkovChain:
         """p(z)."""
