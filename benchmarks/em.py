@@ -1,8 +1,11 @@
-"""EM steps/s of a Gaussian mixture, and coordinate ascent sweeps/s of topics: unveil's and scikit-learn's.
+"""Steps/s of EM (a Gaussian mixture, hidden Markov models) and sweeps/s of coordinate ascent (topics), beside peers.
 
-Mixture: 10 components with full covariances, 100,000 x 10 doubles, 50 steps from the same start, nothing added to the
-covariances. Topics: 20,000 documents of 100 words out of 1,000, 10 topics, 10 sweeps; both let a document settle to a
-mean change of 1e-3. ``--rows 1000000 --memory`` runs ours alone on so many rows and says how much memory it took.
+Peers: scikit-learn for mixtures and topics, hmmlearn ("scaling", its faster way, in C++) for chains. Mixture: 10
+components with full covariances, 100,000 x 10 doubles, 50 steps from the same start, nothing added to the covariances.
+Chains: 5 states with full covariances of 4 numbers, 1,000 sequences of 100 steps, and one of 10,000, 20 steps of EM
+from the same start. Topics: 20,000 documents of 100 words out of 1,000, 10 topics, 10 sweeps; both let a document
+settle to a mean change of 1e-3. ``--rows 1000000 --memory`` runs ours alone on so many rows and says how much memory
+it took.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from hmmlearn.hmm import GaussianHMM as TheirChain
 from numpy.typing import NDArray
 from rounds import interleave, report
 from sklearn.decomposition import LatentDirichletAllocation as TheirTopics
@@ -22,10 +26,11 @@ from sklearn.mixture import GaussianMixture as TheirMixture
 
 from unveil import components
 from unveil.inference import cavi, em
-from unveil.models import GaussianMixture, LatentDirichletAllocation
+from unveil.models import GaussianHMM, GaussianMixture, LatentDirichletAllocation
 from unveil.variables import Variable
 
 COMPONENTS, DIMENSIONS, STEPS = 10, 10, 50
+STATES, OBSERVED, CHAIN_STEPS = 5, 4, 20
 DOCUMENTS, WORDS, LENGTH, TOPICS, SWEEPS = 20_000, 1_000, 100, 10, 10
 
 Array = NDArray[np.float64]
@@ -76,6 +81,54 @@ def their_mixture(x: Array) -> tuple[Callable[[], float], list[float]]:
     return run, ends
 
 
+def chains(count: int, length: int) -> Array:
+    """Sequences of states that like to stay, observed with noise."""
+    random = np.random.default_rng(0)
+    z = np.zeros((count, length), int)
+    for step in range(1, length):
+        z[:, step] = np.where(random.random(count) < 0.9, z[:, step - 1], random.integers(0, STATES, count))
+    found: Array = 3 * random.normal(size=(STATES, OBSERVED))[z] + random.normal(size=(count, length, OBSERVED))
+    return found
+
+
+def our_chain(x: Array) -> tuple[Callable[[], float], list[float]]:
+    """Steps per second; and the log-likelihoods that it ends with, per sequence."""
+    ends: list[float] = []
+
+    def run() -> float:
+        model = GaussianHMM(Variable(x.shape[1:]), states=STATES)
+        assert isinstance(model.family, components.Full)
+        model.family.loc.data.copy_(torch.from_numpy(x.reshape(-1, OBSERVED)[:STATES]))
+        start = time.perf_counter()
+        found = em.fit(model, x, starts=0, steps=CHAIN_STEPS, tolerance=0, progress=False)
+        seconds = time.perf_counter() - start
+        ends.append(found.bounds[-1])
+        return (len(found.bounds) - 1) / seconds
+
+    return run, ends
+
+
+def their_chain(x: Array) -> tuple[Callable[[], float], list[float]]:
+    """Steps per second; and the log-likelihoods that it ends with, per sequence."""
+    ends: list[float] = []
+    rows, lengths = x.reshape(-1, OBSERVED), [x.shape[1]] * len(x)
+
+    def run() -> float:
+        model = TheirChain(
+            STATES, "full", n_iter=CHAIN_STEPS, tol=-np.inf, init_params="", implementation="scaling", min_covar=0,
+            covars_prior=0,
+        )  # fmt: skip
+        model.startprob_, model.transmat_ = np.full(STATES, 1 / STATES), np.full((STATES, STATES), 1 / STATES)
+        model.means_, model.covars_ = rows[:STATES].copy(), np.tile(np.eye(OBSERVED), (STATES, 1, 1))
+        start = time.perf_counter()
+        model.fit(rows, lengths)
+        seconds = time.perf_counter() - start
+        ends.append(model.score(rows, lengths) / len(x))
+        return CHAIN_STEPS / seconds
+
+    return run, ends
+
+
 def documents() -> NDArray[np.int64]:
     """Counts of words."""
     random = np.random.default_rng(0)
@@ -114,10 +167,14 @@ def their_topics(x: NDArray[np.int64]) -> tuple[Callable[[], float], list[float]
     return run, ends
 
 
-def compare(name: str, unit: str, ours: tuple[Callable[[], float], list[float]], theirs: tuple, rounds: int) -> None:
+Way = tuple[Callable[[], float], list[float]]
+"""What makes one run and returns its speed, and what the runs ended with."""
+
+
+def compare(name: str, unit: str, ours: Way, theirs: Way, rounds: int, peer: str = "scikit-learn") -> None:
     """Both, interleaved, and what they ended with."""
     print(f"\n{name}")
-    report(interleave({"unveil": ours[0], "scikit-learn": theirs[0]}, rounds), unit, "unveil")
+    report(interleave({"unveil": ours[0], peer: theirs[0]}, rounds), unit, "unveil")
     print(f"ended at {ours[1][-1]:.9g} and {theirs[1][-1]:.9g}")
 
 
@@ -137,5 +194,9 @@ if __name__ == "__main__":
         )
     else:
         compare("mixture", "steps/s", our_mixture(x), their_mixture(x), options.rounds)
+        for count, length in ((1_000, 100), (1, 10_000)):
+            sequences = chains(count, length)
+            name = f"chain: {count:,} x {length:,} steps"
+            compare(name, "steps/s", our_chain(sequences), their_chain(sequences), options.rounds, "hmmlearn")
         counts = documents()
         compare("topics", "sweeps/s", our_topics(counts), their_topics(counts), max(1, options.rounds - 2))

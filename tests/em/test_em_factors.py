@@ -59,6 +59,26 @@ def test_probabilistic_pca_ends_at_tipping_and_bishops_maximum(x, factors):
     close(found.model.mean, torch.from_numpy(x.mean(0)))
 
 
+def test_its_factors_are_the_principal_axes_the_widest_first(x):
+    found = climb(ProbabilisticPCA(Variable((D,)), latent_dim=3), x)
+    values, vectors = np.linalg.eigh(np.cov(x.T, ddof=0))
+    expected = vectors[:, ::-1][:, :3] * np.sqrt(values[::-1][:3] - values[:3].mean())
+    close(found.model.loading, torch.from_numpy(expected * np.sign(expected.sum(0))), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("make", [FactorAnalysis, ProbabilisticPCA, partial(MixtureOfFactorAnalysers, components=2)])
+def test_settled_factors_have_the_same_densities_and_no_correlations_given_x(make, x):
+    found = climb(make(Variable((D,))), x, steps=20)
+    model, rows = found.model, torch.from_numpy(x)
+    assert model.log_prob(rows).mean().item() == pytest.approx(found.bounds[-1], abs=1e-10)
+    family = model.family
+    precision = (family.loading / (2 * family.log_scale).exp().unsqueeze(-1)).mT @ family.loading
+    diagonal = precision.diagonal(dim1=-2, dim2=-1)
+    close(precision, torch.diag_embed(diagonal), rtol=0, atol=1e-8)
+    assert (diagonal.diff(dim=-1) <= 0).all()
+    assert (family.loading.sum(-2) > 0).all()
+
+
 def test_that_maximum_does_not_depend_on_the_start(x):
     bounds = [climb(ProbabilisticPCA(Variable((D,)), latent_dim=2), x, seed=seed).bounds[-1] for seed in range(4)]
     assert bounds == pytest.approx([bounds[0]] * 4, abs=1e-8)

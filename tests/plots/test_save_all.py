@@ -44,7 +44,7 @@ def test_pictures_are_those_that_make_sense(kind, tmp_path, caplog):
     assert {path.stem for path in written} == {*KINDS[kind].pictures, "training"}
     assert set((tmp_path / "plots").iterdir()) == set(written)
     left_out = {record.args[0] for record in caplog.records}
-    assert len(left_out) + len(written) == 7
+    assert len(left_out) + len(written) == 11
     assert torch.equal(torch.get_rng_state(), state), "drawing must not change what is drawn afterwards"
 
 

@@ -14,7 +14,23 @@ from unveil.distributions import Bernoulli, Categorical, Coded, Mixture, Multiva
 from unveil.likelihoods import Bernoulli as BernoulliGiven
 from unveil.likelihoods import Categorical as CategoricalGiven
 from unveil.likelihoods import FixedGaussian
-from unveil.models import CVAE, GSNN, VAE, Model, Visit
+from unveil.models import (
+    CVAE,
+    GSNN,
+    VAE,
+    BayesianLinearRegression,
+    BernoulliMixture,
+    CategoricalHMM,
+    CategoricalMixture,
+    DirichletProcessMixture,
+    FactorAnalysis,
+    GaussianHMM,
+    GaussianMixture,
+    LatentDirichletAllocation,
+    Model,
+    ProbabilisticPCA,
+    Visit,
+)
 from unveil.nets import MLP
 from unveil.posteriors import DiagonalGaussian, FullGaussian
 from unveil.priors import MixtureOfGaussians, StandardNormal, VampPrior
@@ -23,6 +39,7 @@ from unveil.variables import Batch, Variable
 TINY = partial(MLP, hidden=(4,), tanh=True)
 IMAGE, COLOUR, TABLE = Variable((1, 4, 5), levels=2), Variable((3, 6, 4), levels=256), Variable((3,))
 COUNTS, REAL_IMAGE, CLASSES = Variable((5,), levels=12), Variable((2, 4, 4)), Variable((3,), levels=2)
+SEQUENCE = Variable((9, 2))
 ROWS = 12
 SHOWN, TABLES, CODES, RATES = "images", ("marginals", "pairs"), "latents", "rates"
 
@@ -256,5 +273,43 @@ KINDS: dict[str, Kind] = {
         ImageAndLabel, lambda: data_of_batch(image_and_label()), (SHOWN, "marginals", CODES, RATES)
     ),
     "a log density": Kind(LogDensity, lambda: data_of_batch(Batch(size=ROWS)), (CODES, RATES)),
+    "a Gaussian mixture": Kind(
+        partial(GaussianMixture, TABLE, components=2), partial(data_of, TABLE, mask=True), ("components", *ALL)
+    ),
+    "a mixture over one number": Kind(
+        partial(DirichletProcessMixture, Variable((1,)), components=3),
+        partial(data_of, Variable((1,))),
+        ("components", "marginals", CODES, RATES),
+    ),
+    "latent classes": Kind(
+        partial(BernoulliMixture, Variable((20,), 2), components=2),
+        partial(data_of, Variable((20,), 2), mask=True),
+        ("components", "marginals", CODES, RATES),
+    ),
+    "a mixture of answers": Kind(
+        partial(CategoricalMixture, COUNTS, components=2), partial(data_of, COUNTS), ("components", *ALL)
+    ),
+    "sequences": Kind(
+        partial(GaussianHMM, SEQUENCE, states=3), partial(data_of, SEQUENCE, mask=True), ("chain", *ALL)
+    ),
+    "symbols": Kind(
+        partial(CategoricalHMM, Variable((9,), 4), states=2),
+        partial(data_of, Variable((9,), 4)),
+        ("chain", CODES, RATES),
+    ),
+    "factor analysis": Kind(
+        partial(FactorAnalysis, TABLE, latent_dim=2), partial(data_of, TABLE, mask=True), ("loadings", *ALL)
+    ),
+    "principal components of images": Kind(
+        partial(ProbabilisticPCA, REAL_IMAGE), partial(data_of, REAL_IMAGE), ("loadings", *IMAGES)
+    ),
+    "topics": Kind(
+        partial(LatentDirichletAllocation, COUNTS, topics=3), partial(data_of, COUNTS), ("topics", *ALL)
+    ),
+    "a regression": Kind(
+        partial(BayesianLinearRegression, Variable((1,)), TABLE),
+        partial(data_of, Variable((1,)), TABLE),
+        ("weights", "marginals"),
+    ),
     "no mode, no mean": Kind(ModelessQ, partial(data_of, REAL_IMAGE), IMAGES),
 }  # fmt: skip

@@ -274,7 +274,5 @@ def test_one_hot_vectors_are_found_where_nobody_says(x):
 
 def test_what_is_not_finite_can_not_be_enumerated():
     model = VAE(Variable((2,)), latent_dim=2)
-    with pytest.raises(
-        ValueError, match="levels: expected latent variables of finitely many values, got 'z'"
-    ):
+    with pytest.raises(ValueError, match="levels: expected latent variables of finitely many values, got 'z'"):
         model.trace(torch.zeros(3, 2), Enumerate())

@@ -99,6 +99,9 @@ class Components(Part, ABC, Generic[Seen]):
         """Take the parameters that a first guess of the responsibilities leads to."""
         self.maximize(self.statistics(self.see(x, mask), r))
 
+    def settle(self) -> None:
+        """Bring what the densities leave open, such as rotations of factors, into a standard form."""
+
     @abstractmethod
     def coordinates(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Points whose squared distances say how much examples differ, (D', B): a first guess is made of them."""

@@ -174,6 +174,16 @@ class FactorAnalyser(Scaled[Coded], ABC):
         self.log_scale.zero_()
         super().start(x, mask, r, generator)
 
+    def settle(self) -> None:
+        """Rotate the factors, which changes no density: W' Psi^-1 W diagonal, descending (the posterior of z has no
+        correlations then; of probabilistic PCA they are the principal axes), and the sum of each one's loadings
+        positive."""
+        scaled = self.loading * (-self.log_scale).exp().unsqueeze(-1)
+        axes = torch.linalg.eigh(scaled.mT @ scaled).eigenvectors.flip(-1)
+        rotated = self.loading @ axes
+        signs = torch.where(rotated.sum(-2, keepdim=True) < 0, -1.0, 1.0)
+        self.loading.copy_(rotated * signs)
+
     @property
     def covariances(self) -> Tensor:
         """W_k W_k' + Psi_k, (..., K, D, D)."""

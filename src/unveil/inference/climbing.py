@@ -135,6 +135,7 @@ def climb(
             last = loop.interrupt(begun.last if compared is rows else None)
         else:
             last = loop.run(batch_size, generator)
+        model.settle()
     troubles = model.troubles(last.statistics)
     for trouble in troubles:
         warnings.warn(trouble, Trouble, stacklevel=3)

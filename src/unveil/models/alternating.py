@@ -107,6 +107,9 @@ class Alternating(Model, ABC):
         """KL(q(theta) || p(theta)), (...): the bound is the sum over examples less this; 0 where theta is a point."""
         return torch.zeros((), dtype=torch.double, device=self.device)
 
+    def settle(self) -> None:
+        """Bring what the likelihood leaves open, such as rotations of factors, into a standard form."""
+
     @abstractmethod
     def width(self, starts: int, *, missing: bool) -> int:
         """About how many numbers the first turn of so many starts holds for each example."""

@@ -89,7 +89,7 @@ class BayesianGaussianMixture(Alternating):
 
     def check(self, some: Some) -> None:
         """Nothing may be missing."""
-        _refuse(some.mask if some.mask is None or not some.mask.all() else None)
+        _refuse(some.mask)
 
     def start(self, some: Some, generator: torch.Generator) -> None:
         """k-means++ and random centres."""
@@ -158,5 +158,5 @@ class DirichletProcessMixture(BayesianGaussianMixture):
 
 
 def _refuse(mask: Tensor | None) -> None:
-    if mask is not None:
+    if mask is not None and not mask.all():
         raise ValueError("x: a BayesianGaussianMixture can't marginalise missing entries; use GaussianMixture")

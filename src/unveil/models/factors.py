@@ -63,6 +63,10 @@ class _LinearGaussian(EMModel):
         """Regress x on z."""
         self.family.maximize(statistics)
 
+    def settle(self) -> None:
+        """Factors in the order of what they explain."""
+        self.family.settle()
+
     @property
     def free(self) -> int:
         """Those of the factor analyser."""

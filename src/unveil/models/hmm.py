@@ -152,6 +152,10 @@ class HiddenMarkov(EMModel):
         self.log_transition.copy_(shares(statistics["pairs"], self.log_transition))
         self.family.maximize(statistics)
 
+    def settle(self) -> None:
+        """Those of the emissions."""
+        self.family.settle()
+
     @property
     def free(self) -> int:
         """Those of the emissions, K - 1 of the beginning and K (K - 1) of the transitions."""
@@ -164,9 +168,11 @@ class HiddenMarkov(EMModel):
         return self.length
 
     def width(self, starts: int, *, missing: bool) -> int:
-        """What the emissions see of each observation, and the passes."""
+        """What the emissions see of each observation, and the passes (of which more are held at once: their steps
+        follow each other, so that each should do much)."""
         states, steps = self.family.components, self.length
-        return steps * (self.family.width(starts, missing=missing) + 8 * starts * states) + 3 * starts * states**2
+        each = steps * (self.family.width(starts, missing=missing) + 8 * starts * states) + 3 * starts * states**2
+        return each // 16 + 1
 
     def troubles(self, statistics: Statistics) -> list[str]:
         """States that died, or whose emissions collapsed."""

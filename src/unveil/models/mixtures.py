@@ -99,6 +99,10 @@ class MixtureModel(EMModel):
         self.log_weights.copy_(shares(statistics["counts"], self.log_weights))
         self.family.maximize(statistics)
 
+    def settle(self) -> None:
+        """Those of the components."""
+        self.family.settle()
+
     @property
     def free(self) -> int:
         """Those of the components, and K - 1 shares."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from unveil.data import Split
-from unveil.distributions import draw
+from unveil.distributions import Steps, draw
 from unveil.models import FromPosterior, FromPrior, Model, Source, Term
 from unveil.variables import Batch, Variable
 
@@ -25,7 +25,7 @@ class Anatomy:
 
     Args:
         images: The observed variables that are images: their names and shapes (channels, height, width).
-        vectors: All other observed variables, likewise.
+        vectors: All other observed variables, likewise, but for sequences whose steps are alike.
         latent: Whether there are latent variables, other than data made continuous.
         inferred: Names of the latent variables that have a posterior, those of spliced priors left out.
         averaged: Names of the observed variables whose distribution has a mean; of others, draws are shown.
@@ -57,6 +57,7 @@ def examine(model: Model, batch: Batch) -> Anatomy:
     latents = latents_among(terms)
     names = {term.name for term in latents}
     observed = [term for term in terms if term.observed and readable(term) and not inside(term.name, names)]
+    observed = [term for term in observed if not isinstance(term.p, Steps)]
     flat = [term.name for term in latents if term.p is None and not any(inside(t.name, {term.name}) for t in terms)]
     inferred = [term.name for term in latents if term.q is not None and term.q is not term.p]
     factors = [term for term in terms if term.value is None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -15,14 +16,78 @@ from torch import Tensor
 
 from unveil.plots import style
 from unveil.plots.mosaics import Mosaic, Range, as_colours, sheet
+from unveil.plots.panels import Panel, page
 
 MOST_FEATURES, MOST_DOTS, MOST_IMAGES, COLUMNS = 3, 3000, 50, 10
+TALLEST = 5.0
 FAINT = 0.01
 """Components of less than this share of the heaviest's weight are not drawn."""
 SPREAD = 2.0
 """Ellipses are drawn at so many standard deviations: they hold 86% of a component in a plane."""
 
 Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Ellipses(Panel):
+    """Each component's ellipse over the data, for each pair of the first three features.
+
+    Args:
+        means: (K, D).
+        covariances: (K, D, D).
+        weights: (K,).
+        x: Data, (N, D), NaN where missing.
+        responsibilities: (N, K).
+        names: What the features are called.
+        colours: One for each component; those that are drawn have colours apart by default.
+        called: What a component is called.
+        title: What the panel shows.
+    """
+
+    means: Tensor
+    covariances: Tensor
+    weights: Tensor
+    x: Tensor
+    responsibilities: Tensor
+    names: tuple[str, ...] = ()
+    colours: tuple[str, ...] = ()
+    called: str = "component"
+    title: str = ""
+
+    @property
+    def pairs(self) -> list[tuple[int, int]]:
+        """The pairs of features shown."""
+        return list(combinations(range(min(MOST_FEATURES, self.means.shape[-1])), 2))
+
+    @property
+    def wide(self) -> float:
+        """The width of each plane."""
+        return (style.WIDTH - 1.0 - 0.65 * (len(self.pairs) - 1)) / len(self.pairs)
+
+    @property
+    def height(self) -> float:
+        """Planes that are nearly square, and labels."""
+        return min(self.wide, TALLEST) + 0.65
+
+    @property
+    def note(self) -> str:
+        """Components and features that are left out."""
+        hidden, features = int((self.weights < FAINT * self.weights.max()).sum()), self.means.shape[-1]
+        of = f"{len(self.weights)} {self.called}s"
+        unseen = f"{hidden} of {of} are not drawn: they are nearly empty" if hidden else ""
+        few = f"ellipses: the first {MOST_FEATURES} of {features} features" if features > MOST_FEATURES else ""
+        return "; ".join(filter(None, [unseen, few]))
+
+    def draw(self, figure: Figure, top: float) -> None:
+        """The planes side by side."""
+        for column, pair in enumerate(self.pairs):
+            place = (0.75 + column * (self.wide + 0.65), top, self.wide, min(self.wide, TALLEST))
+            ax = style.axes(figure, place)
+            draw(
+                ax, self.means, self.covariances, self.weights, self.x, self.responsibilities, pair, self.colours
+            )  # fmt: skip
+            for label, i in ((ax.set_xlabel, pair[0]), (ax.set_ylabel, pair[1])):
+                label(self.names[i] if i < len(self.names) else f"feature {i}")
 
 
 def ellipses(
@@ -51,23 +116,12 @@ def ellipses(
     Raises:
         ValueError: If there are fewer than two features.
     """
-    features = min(MOST_FEATURES, means.shape[-1])
-    if features < 2:
-        raise ValueError(f"means: expected at least two features, got {features}")
-    pairs = list(combinations(range(features), 2))
-    wide = (style.WIDTH - 1.0 - 0.65 * (len(pairs) - 1)) / len(pairs)
-    high = min(wide, 5.0)
-    hidden = int((weights < FAINT * weights.max()).sum())
-    unseen = f"{hidden} of {len(weights)} components are not drawn: they are nearly empty" if hidden else ""
-    note = "\n".join(filter(None, [note, unseen]))
-    top = style.header(note) + 0.3
-    figure = style.canvas(top + high + 0.65, title, note)
-    for column, pair in enumerate(pairs):
-        ax = style.axes(figure, (0.75 + column * (wide + 0.65), top, wide, high))
-        draw(ax, means, covariances, weights, x, responsibilities, pair)
-        for label, i in ((ax.set_xlabel, pair[0]), (ax.set_ylabel, pair[1])):
-            label(names[i] if i < len(names) else f"feature {i}")
-    return figure
+    if means.shape[-1] < 2:
+        raise ValueError(f"means: expected at least two features, got {means.shape[-1]}")
+    panel = Ellipses(
+        means=means, covariances=covariances, weights=weights, x=x, responsibilities=responsibilities, names=names
+    )
+    return page(title, note, [panel])
 
 
 def draw(
@@ -78,25 +132,27 @@ def draw(
     x: Tensor,
     responsibilities: Tensor,
     pair: tuple[int, int] = (0, 1),
+    colours: tuple[str, ...] = (),
 ) -> None:
-    """Points and ellipses of two features on some axes; the arguments are those of :func:`ellipses`."""
+    """Points and ellipses of two features on some axes; the arguments are those of :class:`Ellipses`."""
     kept = weights >= FAINT * weights.max()
+    chosen = [colour for colour, keep in zip(colours, kept.tolist(), strict=True) if keep] if colours else None
     means, covariances, weights = means[kept], covariances[kept], weights[kept]
     responsibilities = responsibilities[:, kept] / responsibilities[:, kept].sum(-1, keepdim=True).clamp_min(1e-9)
-    colours = np.array([to_rgb(colour) for colour in style.palette(len(means))])
+    shades = np.array([to_rgb(colour) for colour in chosen or style.palette(len(means))]).reshape(-1, 3)
     rows = torch.linspace(0, len(x) - 1, min(len(x), MOST_DOTS)).long()
     points = x[rows][:, list(pair)].double().numpy()
     ax.scatter(
         points[:, 0],
         points[:, 1],
         s=5,
-        c=(responsibilities[rows].numpy() @ colours).clip(0, 1),
+        c=(responsibilities[rows].numpy() @ shades).clip(0, 1),
         alpha=0.55,
         linewidths=0,
     )
     strongest = float(weights.max())
     for mean, covariance, weight, colour in zip(
-        means.numpy()[:, list(pair)], covariances.numpy(), weights.tolist(), colours, strict=True
+        means.numpy()[:, list(pair)], covariances.numpy(), weights.tolist(), shades, strict=True
     ):
         ellipse(ax, mean, covariance[np.ix_(pair, pair)], colour, alpha=0.15 + 0.85 * weight / strongest)
 

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-from matplotlib.figure import Figure
-
-from unveil.components import FactorAnalyser, Gaussian, NormalWishart
-from unveil.models import BayesianGaussianMixture, MixtureModel
 from unveil.plots.anatomy import Anatomy, examine, spread_rows
-from unveil.plots.components import ellipses, means_as_images
 from unveil.plots.curves import training_curve
 from unveil.plots.images import reconstructions_and_samples
 from unveil.plots.information import rates
 from unveil.plots.latents import latent_space
+from unveil.plots.parameters import Picture, Shown, of_parameters
 from unveil.plots.style import write
 from unveil.plots.tables import clouds, marginals, pairs
 
 if TYPE_CHECKING:
     from unveil.data import Data, Split
     from unveil.evaluation import Evaluation
-    from unveil.models import Model
     from unveil.training import Run
 
 ROWS = 80
@@ -35,16 +28,14 @@ MANY = 500
 LONG = 6
 """A model of more latent variables than this is a chain, of which no latent space is shown."""
 
-Picture = Callable[[], Figure] | str
-"""What draws a figure; or why there is none."""
-
 log = logging.getLogger(__name__)
 
 
 def save_all(run: Run, evaluation: Evaluation | None, folder: str | Path) -> list[Path]:
     """Draw what makes sense for a run, as PNG files in ``folder/plots``; log a line for what does not.
 
-    Images: ``images.png``. Other data: ``marginals.png`` and ``pairs.png``. Mixtures: ``components.png``. Always, where
+    Images: ``images.png``. Other data: ``marginals.png`` and ``pairs.png``. Models that are fitted by turns: their
+    parameters, as ``components.png``, ``chain.png``, ``loadings.png``, ``topics.png`` or ``weights.png``. Always, where
     they can be drawn: ``latents.png``, ``rates.png`` and ``training.png``.
 
     Args:
@@ -87,8 +78,7 @@ def pictures(run: Run, evaluation: Evaluation | None) -> dict[str, Picture]:
         "pairs": without_tables(found)
         or ("" if clouds(model, examples, found) > 1 else "fewer than two features are numbers of many levels")
         or partial(pairs, model, many, names=data.columns, title=compared, note=note),
-        "components": without_components(model)
-        or partial(components_of, model, many, names=data.columns, title=f"{title}: components", note=note),
+        **of_parameters(model, Shown(data, many, title, note)),
         "latents": without_codes(found)
         or partial(latent_space, model, many, title=f"{title}: codes of {many_name} rows", note=note),
         "rates": rates_of(found, evaluation, f"{title}: the rate"),
@@ -110,34 +100,8 @@ def without_images(found: Anatomy) -> str:
 def without_tables(found: Anatomy) -> str:
     """Why data and samples can't be compared feature by feature; empty where they can."""
     if not found.vectors:
-        return "nothing but images is observed" if found.images else "nothing is observed"
+        return "nothing but images is observed" if found.images else "nothing but sequences is observed"
     return "" if found.generative else "the model can't be sampled from"
-
-
-def without_components(model: Model) -> str:
-    """Why components can't be drawn; empty where they can."""
-    if not isinstance(model, MixtureModel | BayesianGaussianMixture):
-        return "the model is no mixture"
-    if model.x.is_image:
-        return ""
-    if not isinstance(model.family, Gaussian | FactorAnalyser | NormalWishart) or model.x.features < 2:
-        return "components are neither images nor of two real numbers or more"
-    return ""
-
-
-def components_of(model: Model, split: Split, *, names: tuple[str, ...], title: str, note: str) -> Figure:
-    """The components of a mixture over the rows of a split."""
-    if not isinstance(model, MixtureModel | BayesianGaussianMixture):
-        raise TypeError(f"model: expected a mixture, got {type(model).__name__}")
-    means, weights = model.family.means.cpu(), model.weights.cpu()
-    if model.x.is_image or not isinstance(model.family, Gaussian | FactorAnalyser | NormalWishart):
-        return means_as_images(means, weights, model.x.levels, title=title, note=note)
-    batch = split.rows(slice(None))
-    r = model.responsibilities(batch.to(model.device)).cpu()
-    x = batch.observed["x"]
-    mask = batch.mask_of("x")
-    x = x if mask is None else x.where(mask, torch.nan)
-    return ellipses(means, model.family.covariances.cpu(), weights, x, r, names=names, title=title, note=note)
 
 
 def without_codes(found: Anatomy) -> str:
