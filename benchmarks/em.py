@@ -178,25 +178,31 @@ def compare(name: str, unit: str, ours: Way, theirs: Way, rounds: int, peer: str
     print(f"ended at {ours[1][-1]:.9g} and {theirs[1][-1]:.9g}")
 
 
+def memory(x: Array) -> None:
+    """Ours alone, and how much memory it took."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    speed = our_mixture(x)[0]()
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    print(f"{len(x):,} rows ({x.nbytes / 2**20:,.0f} MiB): {speed:.2g} steps/s, {grown:,.0f} MiB more at most")
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", nargs="*", default=["mixture", "chains", "topics"])
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--memory", action="store_true", help="ours alone, and its memory")
+    parser.add_argument("--memory", action="store_true", help="our mixture alone, and its memory")
     options = parser.parse_args()
     x = clusters(options.rows)
     if options.memory:
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        speed = our_mixture(x)[0]()
-        grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-        print(
-            f"{options.rows:,} rows ({x.nbytes / 2**20:,.0f} MiB): {speed:.2g} steps/s, {grown:,.0f} MiB more at most"
-        )
-    else:
+        memory(x)
+    elif "mixture" in options.what:
         compare("mixture", "steps/s", our_mixture(x), their_mixture(x), options.rounds)
+    if "chains" in options.what and not options.memory:
         for count, length in ((1_000, 100), (1, 10_000)):
             sequences = chains(count, length)
             name = f"chain: {count:,} x {length:,} steps"
             compare(name, "steps/s", our_chain(sequences), their_chain(sequences), options.rounds, "hmmlearn")
+    if "topics" in options.what and not options.memory:
         counts = documents()
-        compare("topics", "sweeps/s", our_topics(counts), their_topics(counts), max(1, options.rounds - 2))
+        compare("topics", "sweeps/s", our_topics(counts), their_topics(counts), options.rounds)

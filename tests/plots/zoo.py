@@ -290,7 +290,7 @@ KINDS: dict[str, Kind] = {
         partial(CategoricalMixture, COUNTS, components=2), partial(data_of, COUNTS), ("components", *ALL)
     ),
     "sequences": Kind(
-        partial(GaussianHMM, SEQUENCE, states=3), partial(data_of, SEQUENCE, mask=True), ("chain", *ALL)
+        partial(GaussianHMM, SEQUENCE, states=3), partial(data_of, SEQUENCE, mask=True), ("chain", CODES, RATES)
     ),
     "symbols": Kind(
         partial(CategoricalHMM, Variable((9,), 4), states=2),

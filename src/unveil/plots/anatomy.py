@@ -10,6 +10,7 @@ from torch import Tensor
 
 from unveil.data import Split
 from unveil.distributions import Steps, draw
+from unveil.distributions.masked import MaskedSteps
 from unveil.models import FromPosterior, FromPrior, Model, Source, Term
 from unveil.variables import Batch, Variable
 
@@ -57,7 +58,7 @@ def examine(model: Model, batch: Batch) -> Anatomy:
     latents = latents_among(terms)
     names = {term.name for term in latents}
     observed = [term for term in terms if term.observed and readable(term) and not inside(term.name, names)]
-    observed = [term for term in observed if not isinstance(term.p, Steps)]
+    observed = [term for term in observed if not isinstance(term.p, Steps | MaskedSteps)]
     flat = [term.name for term in latents if term.p is None and not any(inside(t.name, {term.name}) for t in terms)]
     inferred = [term.name for term in latents if term.q is not None and term.q is not term.p]
     factors = [term for term in terms if term.value is None]
