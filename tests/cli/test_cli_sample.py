@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -67,8 +68,8 @@ def test_more_than_one_at_once(unveil, fit):
     [
         ("--size 0", "--size: expected at least 1, got 0"),
         ("--temperature -1", "--temperature: expected at least 0, got -1.0"),
-        ("--out x.png", "--out: expected a .npz file, since 5, binary can't be drawn as images"),
-        ("--out x.jpg", "--out: expected a .png or .npz file, got 'x.jpg'"),
+        ("--out x.png", "--out: expected a .npz or .csv file, since 5, binary can't be drawn as images"),
+        ("--out x.jpg", "--out: expected a .png, .csv or .npz file, got 'x.jpg'"),
         ("--out no/x.npz", "make no first"),
         ("--context 1", "--context: expected nothing, since the model has no context"),
         ("--device cuda:9", "--device: cuda:9 is asked for"),
@@ -87,3 +88,43 @@ def test_a_condition_that_is_none(unveil, fit, context):
     fit("--out run --model CVAE --context label")
     result = unveil(f"sample run --context {context}")
     assert f"--context: expected a class 0..2, or 3 numbers separated by commas, got '{context}'" in result.err
+
+
+def table(words: str) -> list[dict[str, str]]:
+    with Path(words).open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_table_is_drawn_as_a_table(unveil, fit):
+    Path("pets.csv").write_text("weight,age\n" + "".join(f"{i % 9}.5,{i % 4}.25\n" for i in range(80)))
+    fit("--data pets.csv --out run")
+    result = unveil("sample run --size 6")
+    assert (result.status, result.out) == (0, "6 samples of VAE, x of 2: run/samples.csv\n")
+    rows = table("run/samples.csv")
+    assert len(rows) == 6
+    assert list(rows[0]) == ["weight", "age"]
+    unveil("sample run --size 6 --out same.npz")
+    np.testing.assert_allclose([float(row["age"]) for row in rows], np.load("same.npz")["x"][:, 1], rtol=1e-6)
+
+
+def test_a_table_has_what_it_is_conditioned_on_beside_it(unveil, fit):
+    Path("pets.csv").write_text("kind,weight,age\n" + "cat,4.5,3.25\ndog,9.25,4.5\n" * 40)
+    fit("--data pets.csv --context kind --model CVAE --out run")
+    unveil("sample run --size 4")
+    assert [row["context"] for row in table("run/samples.csv")] == ["cat", "dog", "cat", "dog"]
+    fit("--data pets.csv --target weight --context age --model CVAE --out other")
+    unveil("sample other --size 3 --context 4.5")
+    assert [(list(row), row["age"]) for row in table("other/samples.csv")] == [(["weight", "age"], "4.5")] * 3
+
+
+def test_levels_are_whole_numbers_in_a_table(unveil, fit):
+    fit("--out run")
+    unveil("sample run --size 5 --out drawn.csv")
+    assert {value for row in table("drawn.csv") for value in row.values()} <= {"0", "1"}
+
+
+def test_images_are_no_table(unveil, fit):
+    fit("--data digits --limit 10 --out run")
+    result = unveil("sample run --out drawn.csv")
+    assert result.status == 2
+    assert "--out: expected a .npz file, since 1x8x8, 17 levels is no row of a table, got 'drawn.csv'" in result.err

@@ -91,7 +91,7 @@ def test_missing_entries_of_the_target_are_masked_and_of_the_context_refused(tmp
         ({"target": "prize"}, r"target: .*got 'prize'; did you mean 'price'"),
         ({"context": "age,sise"}, r"context: .*got 'sise'; did you mean 'size'"),
         ({"target": "price", "context": "price,age"}, r"target: expected columns that are no context, got 'price'"),
-        ({"target": "age,price,size"}, r"target: expected some columns as x and some as context"),
+        ({"target": "age,price,size"}, r"target: expected some columns to condition on, got all 3 as x"),
         ({"target": "price,price"}, r"target: expected each column once"),
     ],
 )
@@ -100,10 +100,25 @@ def test_columns_that_do_not_fit_are_refused(table, options, message):
         load(table, **options)
 
 
-@pytest.mark.parametrize("options", [{"target": "a"}, {"context": "a,b"}])
-def test_arrays_have_no_named_columns(options):
-    with pytest.raises(ValueError, match="expected a table with named columns"):
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"target": "a"}, "target: expected a table with named columns"),
+        ({"context": "a,b"}, "context: expected None or"),
+    ],
+)
+def test_arrays_have_no_named_columns(options, message):
+    with pytest.raises(ValueError, match=message):
         load(np.ones((5, 2)), **options)
+
+
+def test_columns_without_a_role_may_hold_anything(tmp_path):
+    path = tmp_path / "pets.csv"
+    path.write_text("kind,weight,age,born\n" + "cat,4.5,3.25,2020-01-01\ndog,9.25,4.5,2021-02-02\n" * 10)
+    data = load(path, target="weight", context="age", validation="none", test="none")
+    assert (data.columns, whole(data).context[:2].tolist()) == (("weight",), [[3.25], [4.5]])
+    both = load(path, target="weight,age", context="kind", validation="none", test="none")
+    assert (both.columns, both.format.class_names) == (("weight", "age"), ["cat", "dog"])
 
 
 class TestFirstLinesThatCount:
@@ -123,3 +138,10 @@ class TestFirstLinesThatCount:
         path.write_text("0,1\n1,0\n1,1\n")
         data = load(path, validation="none", test="none")
         assert (data.columns, len(data.train)) == (("f0", "f1"), 3)
+
+
+def test_a_column_of_labels_may_be_the_target_or_stand_beside_it(tmp_path):
+    path = tmp_path / "scores.csv"
+    path.write_text("label,size\n" + "1.5,2.5\n3.5,4.25\n" * 10)
+    assert load(path, target="label", validation="none", test="none").format.given == ("size",)
+    assert load(path, target="size", validation="none", test="none").format.given == ("label",)

@@ -220,7 +220,7 @@ class SampleOptions:
     Args:
         run: The folder of a run, or a .safetensors file.
         size: How many.
-        out: A .png (images) or .npz file; samples.png or samples.npz in the run's folder by default.
+        out: A .png (images), .csv (tables) or .npz file; samples.png, .csv or .npz in the run's folder by default.
         context: What to condition on: the number of a class, or numbers 0.5,1,...; every class in turn by default.
         temperature: Multiplies the spread of the latents' distributions; 1 is the model itself.
         mean: Give the mean of p(x | z) instead of a draw from it.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from unveil.cli.errors import UsageError, at_least_one, near, user_errors
 from unveil.cli.helping import POSITIONAL
@@ -13,14 +14,18 @@ from unveil.cli.line import read
 from unveil.cli.loaded import flag, folder_of, loaded, require_run
 from unveil.cli.options import SampleOptions
 from unveil.cli.screen import say
+from unveil.files import replacing
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
+    from unveil.data import Format
     from unveil.models import Model
     from unveil.variables import Variable
 
-KINDS = (".png", ".npz")
+KINDS = (".png", ".csv", ".npz")
+Array: TypeAlias = "NDArray[Any]"
 AT_ONCE = 1000
 COLUMNS = 16
 
@@ -34,14 +39,16 @@ def sample(words: list[str]) -> int:
     line = read(words, SampleOptions, POSITIONAL["sample"])
     require_run(line)
     from unveil.cli.resolve import Resolved
+    from unveil.training.folder import Folder
 
     resolved = Resolved(SampleOptions, line, flag, trust=bool(line.get("trust")))
     options = resolved.options(SampleOptions)
     at_least_one(size=options.size)
     with user_errors(resolved.config):
         model = loaded(options.run, options.device, trust=options.trust)
-        path = destination(options, model)
-        names = class_names(options.run)
+        form = Folder(folder_of(options.run)).format
+        path = destination(options, model, named=form is not None and bool(form.columns))
+        names = [] if form is None else form.class_names
         context = contexts(options.context, model.context, names)
         drawn = draws(model, options, context)
         what = "means" if options.mean else "samples"
@@ -52,7 +59,9 @@ def sample(words: list[str]) -> int:
         else:
             given = {} if context is None else {"context": context.repeat(-(-options.size // len(context)), 1)}
             given = {name: value[: options.size] for name, value in given.items()}
-            write_numbers(path, {**drawn, **given}, {} if options.mean else variables_of(model))
+            arrays = numbers({**drawn, **given}, {} if options.mean else variables_of(model))
+            write = write_table if path.suffix == ".csv" else write_arrays
+            write(path, arrays, form)
     say(f"{options.size:,} {what} of {type(model).__name__}, {described(drawn)}: {path}")
     return 0
 
@@ -67,32 +76,33 @@ def described(drawn: Mapping[str, Tensor]) -> str:
     return ", ".join(f"{name} of {'x'.join(map(str, value.shape[1:])) or 'scalar'}" for name, value in drawn.items())
 
 
-def destination(options: SampleOptions, model: Model) -> Path:
+def destination(options: SampleOptions, model: Model, *, named: bool) -> Path:
     """The file that samples go to.
+
+    Args:
+        options: What was asked for.
+        model: What is drawn from.
+        named: Whether the model was fitted to a table whose columns have names.
 
     Raises:
         UsageError: If the file is of no kind that fits.
     """
-    has_images = any(variable.is_image for variable in variables_of(model).values())
+    variables = variables_of(model)
+    has_images = any(variable.is_image for variable in variables.values())
+    is_table = list(variables) == ["x"] and len(variables["x"].shape) == 1
     if options.out is None:
         folder = Path(options.run) if Path(options.run).is_dir() else Path()
-        return folder / f"samples{'.png' if has_images else '.npz'}"
-    path = Path(options.out)
+        return folder / f"samples{'.png' if has_images else '.csv' if named and is_table else '.npz'}"
+    path, got = Path(options.out), f"got {options.out!r}"
     if path.suffix not in KINDS:
-        raise UsageError(f"--out: expected a .png or .npz file, got {options.out!r}{near(path.suffix, KINDS)}")
+        raise UsageError(f"--out: expected a .png, .csv or .npz file, {got}{near(path.suffix, KINDS)}")
     if path.suffix == ".png" and not has_images:
-        raise UsageError(f"--out: expected a .npz file, since {model.x} can't be drawn as images, got {options.out!r}")
+        raise UsageError(f"--out: expected a .npz or .csv file, since {model.x} can't be drawn as images, {got}")
+    if path.suffix == ".csv" and not is_table:
+        raise UsageError(f"--out: expected a .npz file, since {model.x} is no row of a table, {got}")
     if not path.parent.is_dir():
         raise UsageError(f"--out: expected a file in an existing folder, got {options.out!r}; make {path.parent} first")
     return path
-
-
-def class_names(run: str) -> list[str]:
-    """What the classes that a run is conditioned on are called; nothing where it does not say."""
-    from unveil.training.folder import Folder
-
-    form = Folder(folder_of(run)).format
-    return [] if form is None else form.class_names
 
 
 def contexts(text: str | None, variable: Variable | None, names: Sequence[str] = ()) -> Tensor | None:
@@ -189,13 +199,38 @@ def write_picture(
     write(sheet(title, note, [Mosaic("", "", tiles)]), path)
 
 
-def write_numbers(path: Path, drawn: Mapping[str, Tensor], variables: Mapping[str, Variable]) -> None:
-    """An array for each variable in an .npz file: whole numbers where the data takes levels."""
+def numbers(drawn: Mapping[str, Tensor], variables: Mapping[str, Variable]) -> dict[str, Array]:
+    """An array for each variable: whole numbers where the data takes levels."""
     import numpy as np
 
-    arrays: dict[str, Any] = {}
+    arrays: dict[str, Array] = {}
     for name, values in drawn.items():
         levels = variables[name].levels if name in variables else None
         array = values.numpy()
         arrays[name] = array if levels is None else array.astype(np.uint8 if levels <= 256 else np.int64)
-    np.savez_compressed(path, **arrays)
+    return arrays
+
+
+def write_arrays(path: Path, arrays: Mapping[str, Array], form: Format | None) -> None:
+    """The arrays in an .npz file."""
+    import numpy as np
+
+    named: dict[str, Any] = dict(arrays)
+    np.savez_compressed(path, **named)
+
+
+def write_table(path: Path, arrays: Mapping[str, Array], form: Format | None) -> None:
+    """x in the columns of a .csv file, with what it is conditioned on beside it, named as in the data."""
+    x, context = arrays["x"], arrays.get("context")
+    names = list(form.columns if form is not None and form.columns else (f"f{i}" for i in range(x.shape[1])))
+    columns = list(x.T)
+    if context is not None and form is not None and form.class_names:
+        names.append("context")
+        columns.append([form.class_names[code] for code in context.argmax(1)])
+    elif context is not None:
+        names += (form.given if form is not None else ()) or [f"context {i}" for i in range(context.shape[1])]
+        columns += list(context.T)
+    with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(names)
+        writer.writerows(zip(*columns, strict=True))

@@ -123,7 +123,8 @@ def find_encoding(part: RawSplit, where: str) -> OneHot | AsGiven:
         return OneHot(len(values), values)
     check_numbers(y, f"{where}, context")
     if y.ndim == 2 or (y != np.rint(y)).any() or y.min() < 0:
-        return AsGiven(y.reshape(len(y), -1).shape[1], part.given or ())
+        features, names = y.reshape(len(y), -1).shape[1], part.given or ()
+        return AsGiven(features, names if len(names) == features else ())
     values, highest = np.unique(y), int(y.max())
     if len(values) <= highest / 2:  # codes such as 5 and 9005, rather than 0, 1, ...
         _check_count(len(values), where)

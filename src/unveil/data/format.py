@@ -80,7 +80,7 @@ def in_order(part: RawSplit, columns: tuple[str, ...] | None, given: tuple[str, 
     Raises:
         ValueError: If they are others.
     """
-    if given and part.given and part.given != given and part.y is not None:
+    if given and part.given and part.given != given and part.y is not None and part.y.ndim == 2:
         part = replace(part, y=part.y[:, _order(part.given, given, where)], given=given)
     if not columns or not part.columns or part.columns == columns:
         return part

@@ -15,8 +15,7 @@ from unveil.data.dataset import SPLITS, Data
 from unveil.data.format import Format, in_order
 from unveil.data.holdout import Choice, Existing, HeldOut, SplitPlan, divide, plan_splits
 from unveil.data.messages import count_rows, name_choices
-from unveil.data.roles import several, with_roles
-from unveil.data.sources import RawData, RawSplit, read
+from unveil.data.sources import RawData, RawSplit, Roles, read
 from unveil.data.split import Split
 from unveil.data.support import Support, as_variable, check_support, find_support
 from unveil.variables import Batch, Variable
@@ -82,14 +81,13 @@ def load(
     check_convention(binarize)
     _check_seed(seed)
     _check_missing(missing, binarize)
-    given = several(context)
-    origin = read(source, None if given else context)
+    roles = Roles(context, target)
+    origin = read(source, roles)
     if like is not None and len(origin.parts) == 1:
         validation, test = (choice if choice is not None else "none" for choice in (validation, test))
     plan = plan_splits(list(origin.parts), validation, test)
     parts = {
-        name: with_roles(origin.read(name, mark_missing=missing == "mask"), target, given, origin.where(name))
-        for name in plan.parts
+        name: roles.parted(origin.read(name, mark_missing=missing == "mask"), origin.where(name)) for name in plan.parts
     }
     where = origin.where(plan.train)
     train = parts[plan.train]

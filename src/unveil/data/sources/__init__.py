@@ -2,5 +2,6 @@
 
 from unveil.data.sources.raw import RawData, RawSplit
 from unveil.data.sources.read import read
+from unveil.data.sources.roles import Roles
 
-__all__ = ["RawData", "RawSplit", "read"]
+__all__ = ["RawData", "RawSplit", "Roles", "read"]

@@ -13,6 +13,7 @@ import numpy as np
 from unveil.data.messages import name_choices
 from unveil.data.sources.arrays import check_context, from_keys
 from unveil.data.sources.raw import Array, RawData
+from unveil.data.sources.roles import Roles
 from unveil.data.sources.tables import from_datasets, require
 from unveil.hints import did_you_mean
 
@@ -23,12 +24,12 @@ DAMAGED = (ValueError, EOFError, OSError, MemoryError, KeyError, NotImplementedE
 NO_PICKLE = "pickled data is never opened, since opening it can run code; save plain arrays with numpy.savez"
 
 
-def from_file(path: Path, context: str | None) -> RawData:
+def from_file(path: Path, roles: Roles) -> RawData:
     """Read a file of data.
 
     Args:
         path: An existing file.
-        context: What to condition on, as :func:`unveil.data.load` takes it.
+        roles: What columns are for.
 
     Raises:
         ValueError: Where the file is empty, damaged, of an unknown kind, or holds pickled data.
@@ -45,12 +46,12 @@ def from_file(path: Path, context: str | None) -> RawData:
         raise ValueError(f"data: cannot read {str(path)!r}: {error.strerror or error}") from error
     if not head:
         raise ValueError(f"data: expected a file with data, got {str(path)!r}, which is empty")
-    return reader(path, head, context)
+    return reader(path, head, roles)
 
 
-def _from_numpy(path: Path, head: bytes, context: str | None) -> RawData:
+def _from_numpy(path: Path, head: bytes, roles: Roles) -> RawData:
     """A source from an .npy or .npz file."""
-    check_context(context)
+    check_context(roles.context)
     if not head.startswith(MAGIC):
         raise ValueError(f"data: expected NumPy's file format, got {str(path)!r}, which is not; {NO_PICKLE}")
     try:
@@ -82,7 +83,7 @@ def _damaged(path: Path, error: BaseException, place: str = "") -> ValueError:
     return ValueError(f"data: cannot read {str(path)!r}{place}: it is damaged or incomplete ({cause}); save it again")
 
 
-def _from_csv(path: Path, head: bytes, context: str | None) -> RawData:
+def _from_csv(path: Path, head: bytes, roles: Roles) -> RawData:
     """A source from a table of comma-separated values, with or without a line of column names."""
     datasets, csv = require("datasets"), require("pyarrow.csv")
     try:
@@ -95,10 +96,10 @@ def _from_csv(path: Path, head: bytes, context: str | None) -> RawData:
     if len(set(table.column_names)) < table.num_columns:
         raise ValueError(f"data: expected columns of different names in {str(path)!r}, got {table.column_names}")
     notes = ("the first line holds numbers: it is a row, and the columns are called f0, f1, ...",) if nameless else ()
-    return from_datasets(path.stem, {"data": datasets.Dataset(table)}, context, notes)
+    return from_datasets(path.stem, {"data": datasets.Dataset(table)}, roles, notes)
 
 
-def _from_parquet(path: Path, head: bytes, context: str | None) -> RawData:
+def _from_parquet(path: Path, head: bytes, roles: Roles) -> RawData:
     """A source from one Parquet file."""
     datasets, parquet = require("datasets"), require("pyarrow.parquet")
     try:
@@ -106,7 +107,7 @@ def _from_parquet(path: Path, head: bytes, context: str | None) -> RawData:
     except (ValueError, OSError) as error:
         raise _unreadable(path, "Parquet", error) from error
     kept = [name for name in table.column_names if not name.startswith("__index_level_")]
-    return from_datasets(path.stem, {"data": datasets.Dataset(table.select(kept))}, context)
+    return from_datasets(path.stem, {"data": datasets.Dataset(table.select(kept))}, roles)
 
 
 def _unreadable(path: Path, kind: str, error: BaseException) -> ValueError:
@@ -131,7 +132,7 @@ def _is_number(text: str) -> bool:
     return True
 
 
-READERS: dict[str, Callable[[Path, bytes, str | None], RawData]] = {
+READERS: dict[str, Callable[[Path, bytes, Roles], RawData]] = {
     ".npz": _from_numpy,
     ".npy": _from_numpy,
     ".csv": _from_csv,

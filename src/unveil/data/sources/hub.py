@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from unveil.data.sources.raw import RawData
+from unveil.data.sources.roles import Roles
 from unveil.data.sources.tables import from_datasets, require
 from unveil.hints import did_you_mean
 
@@ -16,7 +17,7 @@ HUB_NAME = re.compile(r"[\w.-]{1,96}(/[\w.-]{1,96})?")
 WAIT_SECONDS = 5.0
 
 
-def from_folder(path: Path, context: str | None) -> RawData:
+def from_folder(path: Path, roles: Roles) -> RawData:
     """Read a folder in the hub's layout (Parquet, CSV, images ...), or one written by ``save_to_disk``.
 
     Raises:
@@ -29,10 +30,10 @@ def from_folder(path: Path, context: str | None) -> RawData:
     except Exception as error:  # the readers of many formats raise errors of many kinds
         expected = "a folder with data that Hugging Face Datasets reads (Parquet, CSV, images, ...)"
         raise ValueError(f"data: expected {expected}, got {str(path)!r}: {_first_line(error)}") from error
-    return from_object(path.resolve().name, found, context)
+    return from_object(path.resolve().name, found, roles)
 
 
-def from_hub(name: str, context: str | None) -> RawData:
+def from_hub(name: str, roles: Roles) -> RawData:
     """Read a data set by its name on the hub.
 
     Raises:
@@ -57,7 +58,7 @@ def from_hub(name: str, context: str | None) -> RawData:
         cause = _first_line(error)
         message = f"data: {name!r} is no file or folder here, and cannot be loaded from the Hugging Face hub: {cause}"
         raise ValueError(message) from error
-    return from_object(name, found, context)
+    return from_object(name, found, roles)
 
 
 def reachable(address: str) -> bool:
@@ -71,7 +72,7 @@ def reachable(address: str) -> bool:
         return False
 
 
-def from_object(name: str, found: Any, context: str | None) -> RawData:
+def from_object(name: str, found: Any, roles: Roles) -> RawData:
     """A source from a ``datasets.Dataset`` or ``DatasetDict``.
 
     Raises:
@@ -79,9 +80,9 @@ def from_object(name: str, found: Any, context: str | None) -> RawData:
     """
     datasets = require("datasets")
     if isinstance(found, datasets.Dataset):
-        return from_datasets(name, {str(found.split or "data"): found}, context)
+        return from_datasets(name, {str(found.split or "data"): found}, roles)
     if isinstance(found, datasets.DatasetDict):
-        return from_datasets(name, {str(part): table for part, table in found.items()}, context)
+        return from_datasets(name, {str(part): table for part, table in found.items()}, roles)
     fix = "make a Dataset of the rows that fit in memory"
     raise TypeError(f"data: expected a datasets.Dataset or DatasetDict, got {type(found).__name__}; {fix}")
 

@@ -15,18 +15,19 @@ from unveil.data.sources.arrays import as_array, as_part, check_context, from_ke
 from unveil.data.sources.files import READERS, from_file, missing
 from unveil.data.sources.hub import from_folder, from_hub, from_object, is_object
 from unveil.data.sources.raw import RawData, RawSplit
+from unveil.data.sources.roles import Roles
 from unveil.data.sources.tables import from_datasets, require
 
 DIGITS = "digits"
 ACCEPTED = "a path, 'digits', a hub name, an array, a tensor, a pair (x, y), a dict of splits or a datasets.Dataset"
 
 
-def read(source: Any = None, context: str | None = None) -> RawData:
+def read(source: Any, roles: Roles) -> RawData:
     """Read any source into named parts.
 
     Args:
         source: As :func:`unveil.data.load` takes it.
-        context: What to condition on, as :func:`unveil.data.load` takes it.
+        roles: What columns are for.
 
     Raises:
         FileNotFoundError: Where a path is not there.
@@ -34,12 +35,12 @@ def read(source: Any = None, context: str | None = None) -> RawData:
         TypeError: Where it is of no kind that can be.
     """
     if isinstance(source, str | os.PathLike) and str(source) != DIGITS:
-        return _from_text(source, context)
+        return _from_text(source, roles)
     if is_object(source):
-        return from_object("dataset", source, context)
+        return from_object("dataset", source, roles)
     if isinstance(source, Mapping) and any(is_object(value) for value in source.values()):
-        return _from_tables(source, context)
-    check_context(context)
+        return _from_tables(source, roles)
+    check_context(roles.context)
     if source is None or isinstance(source, str):
         return RawData(DIGITS, {"data": _digits})
     if isinstance(source, Mapping):
@@ -56,19 +57,19 @@ def _digits() -> RawSplit:
     return RawSplit(digits.images.astype(np.uint8), digits.target, tuple("0123456789"))
 
 
-def _from_text(source: str | os.PathLike[str], context: str | None) -> RawData:
+def _from_text(source: str | os.PathLike[str], roles: Roles) -> RawData:
     """A source from a path, or from a name on the hub where the text is no path."""
     text = os.fspath(source)
     if not text:
         raise ValueError(f"data: expected {ACCEPTED}, got an empty text")
     path = Path(text).expanduser()
     if os.path.isdir(path):  # unlike path.is_dir(), no error for a text that can be no path
-        return from_folder(path, context)
+        return from_folder(path, roles)
     if os.path.exists(path):
-        return from_file(path, context)
+        return from_file(path, roles)
     if isinstance(source, os.PathLike) or _looks_local(text, path):
         raise missing(path)
-    return from_hub(text, context)
+    return from_hub(text, roles)
 
 
 def _looks_local(text: str, path: Path) -> bool:
@@ -83,13 +84,13 @@ def _looks_local(text: str, path: Path) -> bool:
     )
 
 
-def _from_tables(source: Mapping[str, Any], context: str | None) -> RawData:
+def _from_tables(source: Mapping[str, Any], roles: Roles) -> RawData:
     """A source from a dict of ``datasets.Dataset``."""
     table = require("datasets").Dataset
     odd = [name for name, value in source.items() if not isinstance(value, table)]
     if odd:
         raise TypeError(f"data: expected a datasets.Dataset for every split, got {type(source[odd[0]]).__name__}")
-    return from_datasets("dataset", source, context)
+    return from_datasets("dataset", source, roles)
 
 
 def _from_mapping(source: Mapping[str, Any]) -> RawData:

@@ -11,6 +11,7 @@ import numpy as np
 
 from unveil.data.messages import name_choices
 from unveil.data.sources.raw import Array, RawData, RawSplit
+from unveil.data.sources.roles import Roles
 from unveil.hints import did_you_mean
 
 if TYPE_CHECKING:
@@ -34,15 +35,13 @@ def require(module: str) -> ModuleType:
         raise ModuleNotFoundError(f"data: this source needs {package}; run: pip install {package}") from error
 
 
-def from_datasets(
-    name: str, tables: Mapping[str, Dataset], context: str | None, notes: tuple[str, ...] = ()
-) -> RawData:
+def from_datasets(name: str, tables: Mapping[str, Dataset], roles: Roles, notes: tuple[str, ...] = ()) -> RawData:
     """A source from one table a part.
 
     Args:
         name: What the data is called.
         tables: The parts, by name.
-        context: What to condition on: the name of a column, or ``"label"`` for the column of labels.
+        roles: What columns are for; those without a role are not read, if the others have one.
         notes: What was noticed on reading.
 
     Raises:
@@ -51,7 +50,10 @@ def from_datasets(
     if not tables:
         raise ValueError(f"data ({name}): expected at least one split, got none")
     first = next(iter(tables.values()))
-    label = find_label(first, context)
+    roles.check(first.column_names)
+    context = roles.label
+    label = None if context is None and (roles.observed or roles.given) else find_label(first, context)
+    tables = {part: table.select_columns(roles.needed(table.column_names, label)) for part, table in tables.items()}
     images = _of_type(first, "Image")
     unused = [column for column in first.column_names if images and column not in (images[0], label)]
     if unused:
@@ -107,7 +109,8 @@ def read_table(table: Dataset, label: str | None, where: str, *, with_labels: bo
         return RawSplit(_decode(table, images[0], where), y, classes, decoded=True)
     columns = tuple(name for name in table.column_names if name != label)
     x = _numbers(table, list(columns), where)
-    return RawSplit(x, y, classes, columns=columns if x.shape[1:] == (len(columns),) else None)
+    given = None if y is None or label is None else (label,)
+    return RawSplit(x, y, classes, columns=columns if x.shape[1:] == (len(columns),) else None, given=given)
 
 
 def _of_type(table: Dataset, kind: str) -> list[str]:
