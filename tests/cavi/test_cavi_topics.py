@@ -321,3 +321,7 @@ class TestRefusals:
 def test_an_empty_corpus_costs_and_tells_nothing():
     found = cavi.fit(made(4), Batch(x=torch.zeros(3, 4)), steps=5, progress=False)
     assert found.evidence.value == pytest.approx(0, abs=1e-12)
+
+    def test_of_fractions(self):
+        with pytest.raises(ValueError, match=r"x: expected counts, whole numbers of at least 0, got 0.5"):
+            cavi.fit(LatentDirichletAllocation(Variable((3,)), topics=2), torch.full((5, 3), 0.5), progress=False)

@@ -261,3 +261,10 @@ def test_troubles_are_told_once_and_without_a_place_in_the_code(done):
     assert result.out.count("collapsed") == 1
     assert "UserWarning" not in result.err
     assert ".py" not in result.err
+
+
+def test_what_a_file_asks_for_is_not_passed_over_either(unveil):
+    Path("mine.yaml").write_text("model: GaussianMixture\ndata: real.npy\nlr: 0.5\n")
+    result = unveil("fit --config mine.yaml --out run")
+    assert result.status == 2
+    assert "--lr: expectation maximisation has no use for it" in result.err

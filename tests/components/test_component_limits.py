@@ -150,8 +150,8 @@ def test_fewer_different_examples_than_components_are_no_trouble(generator):
         (lambda: Binomial(BINARY, 2, floor=0.5), "floor: expected a probability above 0 and below 1/2, got 0.5"),
         (lambda: Categorical(FOUR, 2, floor=0.25), "floor: expected a probability above 0 and below 1/4, got 0.25"),
         (lambda: Categorical(FOUR, 2, floor=0.0), "floor: expected a probability above 0"),
-        (lambda: Anisotropic(REAL, 2, latent_dim=3), "latent_dim: expected 1 to 2 factors, got 3"),
-        (lambda: Isotropic(REAL, 2, latent_dim=0), "latent_dim: expected 1 to 2 factors, got 0"),
+        (lambda: Anisotropic(REAL, 2, latent_dim=3), "latent_dim: expected 1 to 2 factors of 3 entries, got 3"),
+        (lambda: Isotropic(REAL, 2, latent_dim=0), "latent_dim: expected 1 to 2 factors of 3 entries, got 0"),
         (lambda: Full(Variable((1, 2, 2)), 2)(torch.tensor(0)), "x: expected vectors, got shape"),
     ],
 )

@@ -125,7 +125,9 @@ class TestFirstLinesThatCount:
     def test_are_the_names_of_columns_of_fractions(self, tmp_path):
         path = tmp_path / "t.csv"
         path.write_text("0,1\n0.5,1.5\n2.5,3.5\n")
-        assert load(path, validation="none", test="none").columns == ("0", "1")
+        data = load(path, validation="none", test="none")
+        assert data.columns == ("0", "1")
+        assert any("taken for the columns' names" in note for note in data.describe())
 
     def test_are_the_names_of_many_columns(self, tmp_path):
         path = tmp_path / "t.csv"
@@ -145,3 +147,14 @@ def test_a_column_of_labels_may_be_the_target_or_stand_beside_it(tmp_path):
     path.write_text("label,size\n" + "1.5,2.5\n3.5,4.25\n" * 10)
     assert load(path, target="label", validation="none", test="none").format.given == ("size",)
     assert load(path, target="size", validation="none", test="none").format.given == ("label",)
+
+
+def test_a_single_whole_number_beside_a_target_is_a_number_too(table):
+    data = load(table, target="price", context="age", validation="none", test="none")
+    assert (data.context.levels, data.format.given) == (None, ("age",))
+    assert whole(data).context[:3].tolist() == [[20], [21], [22]]
+
+
+def test_something_must_be_left_for_x(table):
+    with pytest.raises(ValueError, match="context: expected some columns to be left for x, got all 3"):
+        load(table, context="age,price,size")

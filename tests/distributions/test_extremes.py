@@ -10,14 +10,18 @@ from torch import Tensor
 
 from unveil.distributions import (
     Bernoulli,
+    Beta,
     Binomial,
     Categorical,
     DiscretizedLogistic,
+    FisherSnedecor,
     Mixture,
     MultivariateNormal,
     Normal,
     OneHotCategorical,
     RelaxedOneHot,
+    Triangular,
+    Weibull,
     closed_form_kl,
 )
 
@@ -163,3 +167,33 @@ def test_relaxed_draws_stay_on_the_simplex_at_a_low_temperature(generator):
     y = p.sample((1000,), generator)
     torch.testing.assert_close(y.sum(-1), torch.ones(1000))
     assert p.log_prob(y).isfinite().all()
+
+
+@pytest.mark.parametrize("peak", [0.0, 1.0])
+def test_a_triangle_may_lean_on_either_end(peak):
+    p, x = Triangular(*(torch.tensor([each]) for each in (0.0, peak, 1.0))), torch.linspace(0, 1, 11)
+    slope = x if peak else 1 - x
+    torch.testing.assert_close(p.log_prob(x[:, None]), (2 * slope).log())
+    torch.testing.assert_close(p.cdf(x[:, None])[:, 0], x**2 if peak else 1 - (1 - x) ** 2)
+    torch.testing.assert_close(p.icdf(p.cdf(x[:, None]))[:, 0], x)
+
+
+@pytest.mark.parametrize(
+    ("p", "mode"),
+    [
+        (Weibull(torch.tensor([2.0]), torch.tensor([0.7])), 0.0),
+        (Weibull(torch.tensor([2.0]), torch.tensor([3.0])), 2 * (2 / 3) ** (1 / 3)),
+        (FisherSnedecor(torch.tensor([1.0]), torch.tensor([3.0])), 0.0),
+        (FisherSnedecor(torch.tensor([6.0]), torch.tensor([4.0])), (4 / 6) * 4 / 6),
+        (Beta(torch.tensor([1.0]), torch.tensor([0.5])), 1.0),
+        (Beta(torch.tensor([0.5]), torch.tensor([1.0])), 0.0),
+        (Beta(torch.tensor([2.0]), torch.tensor([1.0])), 1.0),
+        (Beta(torch.tensor([1.0]), torch.tensor([1.0])), 0.5),
+        (Beta(torch.tensor([3.0]), torch.tensor([2.0])), 2 / 3),
+    ],
+    ids=str,
+)
+def test_modes_are_where_densities_are_largest(p, mode):
+    assert p.mode.item() == pytest.approx(mode, abs=1e-6)
+    near = torch.linspace(0.001, 0.999, 999)[:, None]
+    assert p.log_prob(near).max() <= p.log_prob(torch.tensor([[mode]])).max() + 1e-4

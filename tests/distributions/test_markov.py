@@ -7,7 +7,16 @@ import itertools
 import pytest
 import torch
 
-from unveil.distributions import Bernoulli, Categorical, MarkovChain, MultivariateNormal, Normal, Steps, masked
+from unveil.distributions import (
+    Bernoulli,
+    Categorical,
+    MarkovChain,
+    MultivariateNormal,
+    Normal,
+    Steps,
+    closed_form_kl,
+    masked,
+)
 
 INITIAL = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
 TRANSITION = torch.tensor([[0.6, 0.4, 0.0], [0.0, 0.7, 0.3], [0.0, 0.0, 1.0]], dtype=torch.float64)
@@ -121,3 +130,10 @@ def step_of(base, t):
     if isinstance(base, Normal):
         return Normal(base.mean[:, t], base.variance[:, t].sqrt())
     return Bernoulli(base.logits[:, t])
+
+
+def test_a_divergence_passes_over_states_that_are_never_reached():
+    q = MarkovChain(torch.tensor([1.0, 0.0]).log(), torch.tensor([[[1.0, 0.0], [0.5, 0.5]]]).log())
+    p = MarkovChain(torch.tensor([0.5, 0.5]).log(), torch.tensor([[[1.0, 0.0], [0.0, 1.0]]]).log())
+    torch.testing.assert_close(closed_form_kl(q, p), torch.tensor(2.0).log())
+    assert closed_form_kl(p, q) == torch.inf

@@ -129,7 +129,7 @@ def test_data_that_is_drawn_anew_is_refused():
         (lambda: CategoricalHMM(Variable((5,))), "x: Categorical expects whole numbers"),
         (lambda: GaussianHMM(Variable((5, 2), 3)), "x: Full expects real numbers"),
         (lambda: FactorAnalysis(FOUR), "x: Anisotropic expects real numbers"),
-        (lambda: ProbabilisticPCA(REAL, latent_dim=3), "latent_dim: expected 1 to 2 factors, got 3"),
+        (lambda: ProbabilisticPCA(REAL, latent_dim=3), "latent_dim: expected 1 to 2 factors of 3 entries, got 3"),
         (lambda: MixtureModel(REAL, components=0), "components: expected at least 1, got 0"),
         (lambda: GaussianMixture(REAL, Variable((2,))), "context: a GaussianMixture is conditioned on nothing"),
         (lambda: GaussianHMM(Variable((5, 2)), Variable((2,))), "context: a GaussianHMM is conditioned on nothing"),

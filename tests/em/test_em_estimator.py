@@ -104,3 +104,18 @@ def test_whole_numbers_without_their_levels_say_what_is_lacking():
     answers = np.random.default_rng(0).integers(0, 2, (20, 3))
     with pytest.raises(ValueError, match="levels: expected the number of levels of whole numbers, such as 2, got None"):
         EMEstimator(partial(BernoulliMixture, components=2)).fit(answers)
+
+
+def test_criteria_are_those_of_the_fit(x):
+    sequences = x.reshape(9, 20, 2)
+    for model, rows in ((partial(GaussianHMM, states=2), sequences), (partial(FactorAnalysis, latent_dim=1), x)):
+        estimator = EMEstimator(model).fit(rows)
+        assert estimator.bic(rows) == pytest.approx(estimator.fitted_.bic, rel=1e-9)
+        assert estimator.aic(rows) == pytest.approx(estimator.fitted_.aic, rel=1e-9)
+
+
+def test_scores_leave_torchs_own_generator_alone(x):
+    estimator = EMEstimator(partial(GaussianMixture, components=2)).fit(x)
+    before = torch.get_rng_state()
+    estimator.score(x)
+    assert torch.equal(torch.get_rng_state(), before)

@@ -14,7 +14,7 @@ from torch import Tensor
 from tests.em.zoo import batch
 from unveil.components import Binomial, Diagonal
 from unveil.inference import em
-from unveil.models import CategoricalHMM, FromPosterior, GaussianHMM, HiddenMarkov
+from unveil.models import CategoricalHMM, FromPosterior, GaussianHMM, HiddenMarkov, load, save
 from unveil.variables import Batch, Variable
 
 T, K = 4, 3
@@ -146,6 +146,7 @@ def test_ragged_sequences_in_one_data_set_are_each_as_alone(make, draw):
 
 @EVERY
 @CASES
+@pytest.mark.filterwarnings("ignore::unveil.inference.climbing.Trouble")
 def test_a_step_sets_the_shares_of_what_all_paths_expect(make, draw, chain):
     model, x, weight = make(chain), draw(6), torch.tensor([1.0, 2.0, 0.5, 0.0, 1.0, 3.0])
     q = paths(model, chain, x).softmax(-1) * weight.unsqueeze(-1)
@@ -261,10 +262,46 @@ def test_a_chain_of_another_length_is_the_same_chain(make):
     with torch.no_grad():
         model.log_initial.add_(torch.tensor([0.0, 1.0, 0.0]))
     close(shorter.initial, model.initial)
-    with pytest.raises(ValueError, match="steps: expected at least 1, got 0"):
+    with pytest.raises(ValueError, match="steps: expected a whole number of at least 1, got 0"):
         model.of_length(0)
 
 
 def test_images_are_sequences_of_rows_of_any_number():
     model = GaussianHMM(Variable((1, 5, 2)), states=2)
     assert model.of_length(9).sample(3).shape == (3, 1, 9, 2)
+
+
+def test_what_follows_the_last_observation_is_not_fitted():
+    x = gaussian("any", 9).sample(12, generator=torch.Generator().manual_seed(0)).double()
+    x[2, 4:], x[5, 2] = torch.nan, torch.nan
+    padded = torch.cat([x, torch.full((12, 20, 2), torch.nan)], 1)
+    one, other = gaussian("any", 9), gaussian("any", 29)
+    found, same = (em.fit(m, y, starts=0, steps=6, tolerance=0, progress=False) for m, y in ((one, x), (other, padded)))
+    assert found.bounds == pytest.approx(same.bounds, abs=1e-12)
+    close(one.transition, other.transition)
+    close(one.initial, other.initial)
+    assert found.bic == pytest.approx(same.bic, abs=1e-8)
+    assert found.observations == pytest.approx(12 * 9 - 5)
+
+
+def test_criteria_count_steps_and_parameters():
+    model = GaussianHMM(Variable((4, 1)), states=2)
+    x = torch.randn(30, 4, 1)
+    found = em.fit(model, x, starts=1, steps=3, progress=False)
+    free = 1 + 2 + 2 * (1 + 1)  # the beginning, the transitions, means and variances
+    assert model.free == free
+    assert found.bic == pytest.approx(-2 * 30 * found.bounds[-1] + free * np.log(30 * 4))
+    assert found.aic == pytest.approx(-2 * 30 * found.bounds[-1] + free * 2)
+
+
+def test_a_chain_of_another_length_is_saved_as_it_is(tmp_path):
+    shorter = gaussian("any").of_length(2)
+    save(shorter, tmp_path / "chain.safetensors")
+    again = load(tmp_path / "chain.safetensors")
+    x = torch.randn(3, 2, 2)
+    close(again.log_prob(x), shorter.log_prob(x))
+
+
+def test_no_states_are_refused():
+    with pytest.raises(ValueError, match="states: expected at least 1, got 0"):
+        GaussianHMM(Variable((4, 2)), states=0)

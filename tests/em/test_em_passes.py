@@ -65,3 +65,13 @@ def test_pairs_are_weighted_and_summed_in_pieces(monkeypatch):
     monkeypatch.setattr(passes, "AT_ONCE", 1)
     torch.testing.assert_close(found.pairs(weight), whole)
     torch.testing.assert_close(whole.sum((-2, -1)), torch.full((2,), 11 * 0.5).double())
+
+
+def test_after_a_state_that_is_impossible_the_next_is_any():
+    first, after, b = (each.double() for each in chain(6, batch=1, starts=1))
+    after = torch.full_like(after, -torch.inf)
+    after[..., torch.arange(3), torch.arange(3)] = 0.0  # states stay
+    b[3, ..., 1] = -torch.inf
+    rows = Passes(first[0], after[0], b[:, 0]).posterior().log_transitions.exp()
+    torch.testing.assert_close(rows.sum(-1), torch.ones(1, 5, 3).double())
+    torch.testing.assert_close(rows[0, 2, 1], torch.full((3,), 1 / 3).double())

@@ -14,6 +14,7 @@ from tests.em.zoo import MIXTURES, batch, fitted, holed, rows, state
 from tests.registry import EM_MODELS
 from unveil.components import Diagonal, seeding
 from unveil.inference import em
+from unveil.inference.climbing import Trouble
 from unveil.models import GaussianMixture
 from unveil.variables import Variable
 
@@ -100,7 +101,7 @@ def test_components_that_die_are_said():
     em.fit(model, x, starts=1, steps=1, progress=False)
     with torch.no_grad():
         model.family.loc[1] = 50
-    with pytest.warns(UserWarning, match="component 1 died: it explains less than one example"):
+    with pytest.warns(UserWarning, match="component 1 died: it explains less than one row"):
         found = em.fit(model, x, starts=0, steps=3, progress=False)
     assert model.weights[1] < 0.01
     assert "component 1 died" in str(found)
@@ -274,3 +275,33 @@ def test_progress_is_told_what_is_done():
     assert [done for _, done, _ in several] == list(range(1, 61))
     alone = [call for call in told if call[0] == "steps"]
     assert alone[-1] == ("steps", len(found.bounds) - 1, 80)
+
+
+def test_components_that_never_part_are_said():
+    with pytest.warns(Trouble, match="all components are the same, as they were when the fit began"):
+        em.fit(mixture(2), clusters(60, 2), starts=0, steps=3, progress=False)
+
+
+@EVERY
+def test_what_begins_with_data_begins_with_a_guess(name):
+    model, x = EM_MODELS[name](), rows(EM_MODELS[name]())
+    model.initialize(batch(x), torch.Generator().manual_seed(0))
+    assert not model.family.alike
+    before = model.log_prob(x).mean()
+    em.fit(model, x, starts=0, steps=3, progress=False)
+    assert model.log_prob(x).mean() > before
+
+
+def test_weights_that_sum_to_one_kill_no_component():
+    x = torch.cat([torch.randn(100, 2), torch.randn(100, 2) + 9])
+    found = em.fit(mixture(2), x, weight=torch.full((200,), 1 / 200), progress=False)
+    assert found.troubles == []
+
+
+def test_rows_that_do_not_count_observe_nothing():
+    x = torch.randn(20, 2)
+    x[:19, 1] = torch.nan
+    weight = torch.ones(20)
+    weight[19] = 0
+    with pytest.raises(ValueError, match="expected every entry to be observed in some row"):
+        em.fit(mixture(1), x, weight=weight, progress=False)

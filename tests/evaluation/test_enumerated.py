@@ -23,6 +23,17 @@ class Table(Model):
         visit("x", p=lambda: Normal(z.double().unsqueeze(-1).expand(*z.shape, 3), torch.ones(3)), value=x)
 
 
+class Impossible(Model):
+    """x is a row's own probabilities of z, some of them 0."""
+
+    x = Variable((3,))
+
+    def walk(self, visit: Visit, batch: Batch) -> None:
+        x = batch["x"]
+        z = visit("z", p=lambda: Categorical(torch.zeros(3)), q=None if x is None else lambda: Categorical(x.log()))
+        visit("x", p=lambda: Normal(z.double().unsqueeze(-1).expand(*z.shape, 3), torch.ones(3)), value=x)
+
+
 class Given(Table):
     """p(z) = softmax(context)."""
 
@@ -73,8 +84,9 @@ def test_the_code_is_over_all_rows_where_some_are_evaluated():
 
 def test_a_certain_code_reaches_the_cap_and_an_empty_value_is_no_trouble():
     x = torch.tensor([[0.0, -torch.inf, -torch.inf], [-torch.inf, 0.0, -torch.inf]])
-    found = evaluate(Table(), x.clamp_min(-1e4), particles=2, naive=False)
+    found = evaluate(Impossible(), x.exp(), particles=2, naive=False)
     assert found.mutual_information.value == pytest.approx(math.log(2), abs=1e-9)
+    assert found.marginal_kl.value == pytest.approx(math.log(3) - math.log(2), abs=1e-9)
     assert found.at_cap
 
 

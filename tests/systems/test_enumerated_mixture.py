@@ -276,3 +276,43 @@ def test_what_is_not_finite_can_not_be_enumerated():
     model = VAE(Variable((2,)), latent_dim=2)
     with pytest.raises(ValueError, match="levels: expected latent variables of finitely many values, got 'z'"):
         model.trace(torch.zeros(3, 2), Enumerate())
+
+
+class Both(Model):
+    """A number and a one-hot vector."""
+
+    latents = ("row", "column")
+
+    def walk(self, visit: Visit, batch: Batch) -> None:
+        row = visit("row", p=lambda: Categorical(torch.tensor([0.2, 0.5])))
+        column = visit("column", p=lambda: OneHotCategorical(torch.tensor([0.3, -0.2, 0.1])))
+        loc = row.double().unsqueeze(-1) + column[..., :2]
+        visit("x", p=lambda: Normal(loc, torch.ones(2)), value=batch["x"])
+
+
+def test_numbers_and_one_hot_vectors_may_stand_side_by_side(x):
+    trace = Both().trace(x, Enumerate())
+    assert (trace["row"].value.shape, trace["column"].value.shape) == ((6, 1), (6, 1, 3))
+    p = torch.tensor([0.2, 0.5]).softmax(0).unsqueeze(1) * torch.tensor([0.3, -0.2, 0.1]).softmax(0)
+    expected = torch.stack([
+        p[i, j].log() + Normal(i + torch.eye(3)[j, :2], torch.ones(2)).log_prob(x) for i in range(2) for j in range(3)
+    ]).logsumexp(0)  # fmt: skip
+    torch.testing.assert_close(trace.log_w[0], expected)
+
+
+def test_the_first_look_leaves_a_net_as_it_was(x):
+    class Normed(Mixture):
+        def __init__(self) -> None:
+            super().__init__(COMPONENTS, 2)
+            self.net = nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, COMPONENTS))
+
+        def walk(self, visit: Visit, batch: Batch) -> None:
+            z = visit("z", p=lambda: Categorical(self.logits), q=lambda: Categorical(self.net(batch["x"])))
+            visit("x", p=lambda: Normal(self.loc[z], self.log_scale[z].exp()), value=batch["x"])
+
+    model, state = Normed(), torch.get_rng_state()
+    once, twice = (model.trace(x, Enumerate(levels, exact=False)).log_w for levels in ({"z": COMPONENTS}, None))
+    torch.testing.assert_close(once, twice)
+    assert model.net[0].num_batches_tracked == 2
+    assert model.training
+    assert torch.equal(torch.get_rng_state(), state)

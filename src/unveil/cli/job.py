@@ -80,7 +80,8 @@ def make_job(line: Layer) -> Job:
         with user_errors([*resolved.under("model"), "context"]):
             model = make_model(options, data)
         way = way_of(options, model, data, join_processes(find_device(options.device)))
-        way.refuse(line)
+        plain = Resolved(FitOptions, {}, where).config
+        way.refuse(key for key in settings if key in line or settings[key] != plain.get(key))
         way.rehearse(model, data)
     config = to_write(resolved) | way.settled()
     chosen = [key for key, part in resolved.parts.items() if part is None]

@@ -30,14 +30,14 @@ class Way(ABC):
         accelerator: The processes that work together.
     """
 
-    def __init__(self, options: FitOptions, accelerator: Accelerator) -> None:
-        self.options, self.accelerator = options, accelerator
-
     useless: frozenset[str] = frozenset()
     """The settings that it has no use for."""
 
+    def __init__(self, options: FitOptions, accelerator: Accelerator) -> None:
+        self.options, self.accelerator = options, accelerator
+
     def refuse(self, given: Iterable[str]) -> None:
-        """Raise a UsageError if a setting on the command line would be passed over."""
+        """Raise a UsageError if a setting that somebody chose would be passed over."""
         for key in given:
             if key.partition(".")[0] in self.useless:
                 raise UsageError(f"--{key}: {self.name} has no use for it; leave it out{self.instead}")

@@ -112,6 +112,12 @@ class Components(Part, ABC, Generic[Seen]):
         """Which components are held from collapsing onto fewer dimensions than the data has, (..., K)."""
 
     @property
+    def alike(self) -> bool:
+        """Whether all of several components are the same."""
+        each = [parameter for parameter in self.parameters() if len(parameter) == self.components]
+        return self.components > 1 and all(bool(torch.allclose(one, one[:1], rtol=0, atol=1e-12)) for one in each)
+
+    @property
     @abstractmethod
     def free(self) -> int:
         """The number of free parameters, which information criteria count."""

@@ -73,7 +73,8 @@ class FactorAnalyser(Scaled[Coded], ABC):
     def __init__(self, x: Variable, components: int, latent_dim: int, floor: float, *, isotropic: bool) -> None:
         super().__init__(x, components, floor, isotropic=isotropic)
         if not 1 <= latent_dim < max(x.features, 2):
-            raise ValueError(f"latent_dim: expected 1 to {x.features - 1} factors, got {latent_dim}")
+            most = f" to {x.features - 1}" if x.features > 2 else ""
+            raise ValueError(f"latent_dim: expected 1{most} factors of {x.features} entries, got {latent_dim}")
         self.latent_dim = latent_dim
         self.loading = nn.Parameter(torch.zeros(components, x.features, latent_dim))
         self.log_scale = nn.Parameter(torch.zeros(components, 1 if isotropic else x.features))

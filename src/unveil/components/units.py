@@ -45,7 +45,7 @@ class Units(nn.Module):
         if self.isotropic:
             variance = variance.mean().expand_as(variance)
         deviation = variance.sqrt()
-        self.deviation.copy_(torch.where(deviation > 1e-9 * x.abs().nan_to_num().amax(0), deviation, 1))
+        self.deviation.copy_(torch.where(deviation > 1e-12 * x.abs().nan_to_num().amax(0), deviation, 1))
 
     def columns(self, x: Tensor, mask: Tensor | None) -> Columns:
         """Rows of data (B, \\*shape) as columns u, (D, B), in double precision."""

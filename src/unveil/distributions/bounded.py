@@ -78,11 +78,11 @@ class Triangular(Univariate):
         return 0.5 + (self._width / 2).log()
 
     def _log_density(self, x: Tensor) -> Tensor:
-        side, reach = self._side(x < self.peak, x)
+        side, reach = self._side(self._rising(x), x)
         return (2 * side / (self._width * reach)).log()
 
     def _cdf(self, x: Tensor) -> Tensor:
-        rising = x < self.peak
+        rising = self._rising(x)
         side, reach = self._side(rising, x)
         area = side.square() / (self._width * reach)
         return torch.where(rising, area, 1 - area)
@@ -92,6 +92,10 @@ class Triangular(Univariate):
         rising = u * self._width < self.peak - self.low
         root_of = torch.where(rising, u * left, (1 - u) * self._width * (self.high - self.peak)).sqrt()
         return torch.where(rising, self.low + root_of, self.high - root_of)
+
+    def _rising(self, x: Tensor) -> Tensor:
+        """Where x is on the rising side: all of it, where the mode is at the upper end."""
+        return (x < self.peak) | (self.peak == self.high)
 
     def _side(self, rising: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """How far x is from the end on its side of the mode, and how far the mode is."""
@@ -157,6 +161,14 @@ class Beta(Factors):
         self.concentration1, self.concentration0 = torch.broadcast_tensors(concentration1, concentration0)
         base = td.Beta(self.concentration1, self.concentration0, validate_args=False)
         super().__init__(base, event_dims, 0.0, 1.0)
+
+    @property
+    def mode(self) -> Tensor:
+        """(a - 1) / (a + b - 2) where both exceed 1; else the end where the density is largest; 1/2 if it is flat."""
+        a, b = self.concentration1, self.concentration0
+        inside = (a - 1) / (a + b - 2)
+        end = torch.where((a == 1) & (b == 1), 0.5, (a > b).to(a.dtype))
+        return torch.where((a > 1) & (b > 1), inside, end)
 
     def _cdf(self, x: Tensor) -> Tensor:
         return beta_cdf(x, self.concentration1, self.concentration0)

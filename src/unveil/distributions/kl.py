@@ -131,8 +131,9 @@ def _coded(q: Coded, p: Coded) -> Tensor:
 @register_kl(MarkovChain, MarkovChain)
 def _chains(q: MarkovChain, p: MarkovChain) -> Tensor:
     # KL of the first states, and of each transition, averaged over the states that q is in
-    after = between_logits(q.log_transitions, p.log_transitions)
-    return between_logits(q.log_initial, p.log_initial) + (q.marginals()[..., :-1, :].exp() * after).sum((-2, -1))
+    weight = q.marginals()[..., :-1, :].exp()
+    after = between_logits(q.log_transitions, p.log_transitions).masked_fill(weight == 0, 0)  # q is never there
+    return between_logits(q.log_initial, p.log_initial) + (weight * after).sum((-2, -1))
 
 
 @register_kl(MultivariateNormal, Normal)

@@ -52,6 +52,12 @@ class Weibull(Factors):
         self.scale, self.concentration = torch.broadcast_tensors(scale, concentration)
         super().__init__(td.Weibull(self.scale, self.concentration, validate_args=False), event_dims, low=0.0)
 
+    @property
+    def mode(self) -> Tensor:
+        """s ((k - 1) / k)^(1 / k), 0 for k <= 1."""
+        k = self.concentration
+        return self.scale * ((k - 1) / k).clamp_min(0) ** (1 / k)
+
     def _log_density(self, x: Tensor) -> Tensor:
         k, ratio = self.concentration, x / self.scale
         return (k / self.scale).log() + torch.special.xlogy(k - 1, ratio) - ratio**k
@@ -269,6 +275,11 @@ class FisherSnedecor(Factors):
     def __init__(self, df1: Tensor, df2: Tensor, event_dims: int = 1) -> None:
         self.df1, self.df2 = torch.broadcast_tensors(df1, df2)
         super().__init__(td.FisherSnedecor(self.df1, self.df2, validate_args=False), event_dims, low=0.0)
+
+    @property
+    def mode(self) -> Tensor:
+        """(m - 2) / m n / (n + 2), 0 for m <= 2."""
+        return ((self.df1 - 2) / self.df1).clamp_min(0) * self.df2 / (self.df2 + 2)
 
     def entropy_per_dim(self) -> Tensor:
         """log(n / m) + log B(a, b) - (a - 1) (psi(a) - psi(b)) + (a + b) (psi(a + b) - psi(b)), a = m/2, b = n/2."""

@@ -44,6 +44,7 @@ class Climbed:
         model: The model.
         bounds: The bound at the beginning and after each step, in nats per row; it never falls.
         square: The mean over rows of their squared shares of the last bound, which tells its error.
+        statistics: The expected statistics of the last bound.
         rows: The data.
         stopped: Why it ended, in words.
         converged: Whether it ended at a maximum, as far as the stop rule tells.
@@ -58,6 +59,7 @@ class Climbed:
     model: Alternating
     bounds: list[float]
     square: float
+    statistics: Statistics
     rows: Rows
     stopped: str
     converged: bool
@@ -129,20 +131,25 @@ def climb(
         begun = Comparison(torch.zeros(0, 1), 0)
         if starts:
             begun = compare(model, compared, starts, steps, tolerance, generator, show)
-        bounds = begun.bounds[:, begun.best].tolist() if compared is rows else []
+        bounds = begun.bounds[:, begun.best].tolist()
+        for step in range(1, len(bounds)):
+            require_risen(bounds[step - 1], bounds[step], step)
+        bounds = bounds if compared is rows else []
         loop = Climb(model, rows, bounds, steps, tolerance, show)
         if begun.interrupted:
             last = loop.interrupt(begun.last if compared is rows else None)
         else:
             last = loop.run(batch_size, generator)
         model.settle()
-    troubles = model.troubles(last.statistics)
+    weight = rows.weight
+    troubles = model.troubles(last.statistics, (weight.square().sum() / weight.sum()).item())
     for trouble in troubles:
         warnings.warn(trouble, Trouble, stacklevel=3)
     return Climbed(
         model.eval(),
         loop.bounds,
         last.square.item(),
+        last.statistics,
         rows,
         loop.stopped.words,
         loop.stopped.converged,
@@ -242,16 +249,22 @@ class Climb:
     def _done(self, found: Turn) -> bool:
         """Note a bound, and judge."""
         bound = found.bound.item()
-        if self.bounds and bound < self.bounds[-1] - FALL * (1 + abs(self.bounds[-1])):
-            raise FloatingPointError(
-                f"the bound fell from {self.bounds[-1]:.9g} to {bound:.9g} nats at step {len(self.bounds)}, which it "
-                "never does: the data is too badly scaled for floating point numbers, or some variance too small"
-            )
+        if self.bounds:
+            require_risen(self.bounds[-1], bound, len(self.bounds))
         self.bounds.append(bound)
         self.show("steps", len(self.bounds) - 1, self.steps)
         reason = verdict(self.bounds, self.tolerance, self.steps)
         self.stopped = reason or self.stopped
         return reason is not None
+
+
+def require_risen(before: float, bound: float, step: int) -> None:
+    """Raise a FloatingPointError where a bound has fallen."""
+    if bound < before - FALL * (1 + abs(before)):
+        raise FloatingPointError(
+            f"the bound fell from {before:.9g} to {bound:.9g} nats at step {step}, which it never does: the data is "
+            "too badly scaled for floating point numbers, or some variance too small"
+        )
 
 
 def check(starts: int, steps: int, tolerance: float, batch_size: int | None) -> None:

@@ -46,7 +46,7 @@ def compare(
     original = deepcopy(model.state_dict())
     enough = max(1000, GUESSED // model.width(starts, missing=rows.missing))
     some = rows.sample(enough, generator).take(slice(None), model.device)
-    model.initialize(represented(some), generator)
+    model.look(represented(some), generator)
     stack(model, starts)
     alive, history = list(range(starts)), torch.zeros(0, starts, dtype=torch.double)
     found: Turn | None = None

@@ -39,19 +39,33 @@ class Fitted(Climbed):
     def bic(self) -> float:
         """The Bayesian information criterion of all rows, -2 log p(X) + free parameters x log N: lower is better.
 
-        N counts the steps of sequences."""
-        total = self.rows.weight.sum().item()
-        return -2 * total * self.bounds[-1] + self.model.free * math.log(total * self.model.observations)
+        N counts the steps of sequences; a weight is how often a row was seen."""
+        return criterion(self.model, self.log_p, math.log(self.observations))
 
     @property
     def aic(self) -> float:
         """Akaike's information criterion of all rows, -2 log p(X) + 2 x free parameters: lower is better."""
-        return -2 * self.rows.weight.sum().item() * self.bounds[-1] + 2 * self.model.free
+        return criterion(self.model, self.log_p, 2.0)
+
+    @property
+    def log_p(self) -> float:
+        """log p(X) of all rows together, in nats."""
+        return self.rows.weight.sum().item() * self.bounds[-1]
+
+    @property
+    def observations(self) -> float:
+        """How many observations were seen, in all."""
+        return self.model.observations(self.statistics, self.rows.weight.sum().item())
 
     def __str__(self) -> str:
         found = self.log_likelihood
         criteria = f"BIC {self.bic:,.1f}, AIC {self.aic:,.1f} ({self.model.free:,} free parameters)"
         return "\n".join([f"log-likelihood {found} of the {found.examples:,} rows; {criteria}", *self.story])
+
+
+def criterion(model: EMModel, log_p: float, price: float) -> float:
+    """-2 log p(X) + price x free parameters: an information criterion."""
+    return -2 * log_p + price * model.free
 
 
 def fit(

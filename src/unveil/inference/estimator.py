@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from unveil.components import Statistics
 from unveil.inference import cavi, em
 from unveil.models import (
     Alternating,
@@ -122,7 +123,8 @@ class EMEstimator(DensityMixin, BaseEstimator):
         if not self.model_.exact_posterior:
             raise AttributeError(f"score: log p(x) of a {type(self.model_).__name__} is not exact; use uv.evaluate")
         with torch.no_grad():
-            return self.model_.trace(batch, FromPosterior(1)).log_w[0].numpy()
+            generator = torch.Generator().manual_seed(self.seed)  # of an exact q every draw has the same weight
+            return self.model_.trace(batch, FromPosterior(1, generator)).log_w[0].numpy()
 
     def score(self, X: Any, y: Any = None) -> float:
         """The mean of log p(x), in nats per row."""
@@ -130,19 +132,24 @@ class EMEstimator(DensityMixin, BaseEstimator):
 
     def bic(self, X: Any) -> float:
         """The Bayesian information criterion of these rows: lower is better."""
-        return self._criterion(X, math.log(len(X)))
+        model, log_p, statistics = self._looked(X)
+        return em.criterion(model, log_p, math.log(model.observations(statistics, len(X))))
 
     def aic(self, X: Any) -> float:
         """Akaike's information criterion of these rows: lower is better."""
-        return self._criterion(X, 2.0)
+        model, log_p, _ = self._looked(X)
+        return em.criterion(model, log_p, 2.0)
 
-    def _criterion(self, X: Any, price: float) -> float:
-        scores = self.score_samples(X)
+    def _looked(self, X: Any) -> tuple[EMModel, float, Statistics]:
+        """The model, log p(X) of all rows, and their expected statistics."""
+        batch = self._batch(X)
         if not isinstance(self.model_, EMModel):
             raise AttributeError(
                 f"bic, aic: a {type(self.model_).__name__} has no maximum likelihood; use its evidence"
             )
-        return -2 * float(scores.sum()) + price * self.model_.free
+        with torch.no_grad():
+            log_p, statistics = self.model_.expect(self.model_.some(batch))
+        return self.model_, log_p.sum().item(), statistics
 
     def predict_proba(self, X: Any) -> Array:
         """The responsibilities of a mixture, (N, K)."""

@@ -115,7 +115,7 @@ class Rows:
             check_values(model, Batch(x=some.x, mask=some.mask, context=some.context))
             model.check(some)
             if some.mask is not None:
-                observed |= some.mask.any(0)
+                observed |= some.mask[some.weight > 0].any(0)
                 whole = whole and bool(some.mask.all())
         self.missing = not whole
         if not observed.all() and not model.shared_over_steps:

@@ -8,6 +8,7 @@ turn needs of the data are expected statistics, sums over examples.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -53,6 +54,8 @@ class Alternating(Model, ABC):
     """How many starts are tried where nobody says."""
     memory: tuple[int, ...] | None = None
     """The shape of what is kept of each example from turn to turn; None for nothing."""
+    shared_over_steps = False
+    """Whether entries of the first axis of an example are described alike: none of them need ever be observed."""
 
     def __init__(self, x: Variable, context: Variable | None = None) -> None:
         super().__init__()
@@ -75,11 +78,26 @@ class Alternating(Model, ABC):
         weight = torch.ones(len(values), dtype=torch.double, device=self.device)
         return Some(values, weight, batch.mask_of("x"), batch.context)
 
-    shared_over_steps = False
-    """Whether entries of the first axis of an example are described alike: none of them need ever be observed."""
-
     def check(self, some: Some) -> None:
         """Raise a ValueError for examples that this is no model of, beyond what their shape and support say."""
+
+    def look(
+        self, batch: Batch, generator: torch.Generator, x: Variable | Mapping[str, Variable] | None = None
+    ) -> None:
+        """Show the parts training data, before starts are made; the arguments are those of :meth:`initialize`."""
+        super().initialize(batch, generator, x)
+
+    def initialize(
+        self, batch: Batch, generator: torch.Generator, x: Variable | Mapping[str, Variable] | None = None
+    ) -> None:
+        """Show the parts training data, and take a first guess: components that begin alike would stay so."""
+        self.look(batch, generator, x)
+        stack(self, 1)
+        try:
+            with torch.no_grad():
+                self.start(self.some(batch), generator)
+        finally:
+            pick(self, 0)
 
     @abstractmethod
     def start(self, some: Some, generator: torch.Generator) -> None:
@@ -114,8 +132,13 @@ class Alternating(Model, ABC):
     def width(self, starts: int, *, missing: bool) -> int:
         """About how many numbers the first turn of so many starts holds for each example."""
 
-    def troubles(self, statistics: Statistics) -> list[str]:
-        """What went wrong with the fit, one sentence each."""
+    def troubles(self, statistics: Statistics, row: float) -> list[str]:
+        """What went wrong with the fit, one sentence each.
+
+        Args:
+            statistics: The last turn's.
+            row: How much a row weighs.
+        """
         return []
 
     @property

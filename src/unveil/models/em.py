@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
+from unveil.components import Statistics
 from unveil.models.alternating import Alternating, no_context
 from unveil.variables import Batch, Observed, Variable
 
@@ -34,10 +35,9 @@ class EMModel(Alternating, ABC):
     def free(self) -> int:
         """The number of free parameters, which information criteria count."""
 
-    @property
-    def observations(self) -> int:
-        """How many independent observations an example counts for in information criteria."""
-        return 1
+    def observations(self, statistics: Statistics, weight: float) -> float:
+        """How many observations examples of these statistics, which weigh so much together, are: N of the BIC."""
+        return weight
 
     @torch.no_grad()
     def log_prob(self, x: Observed | Batch) -> Tensor:

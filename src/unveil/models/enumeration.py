@@ -32,11 +32,11 @@ def _log_sum(log_p: Tensor, axes: tuple[int, ...]) -> Tensor:
     return log_p.masked_fill(impossible, 0).logsumexp(axes, keepdim=True).masked_fill(impossible, -torch.inf)
 
 
-@torch.no_grad()
 def _looked_at(model: Model, batch: Batch) -> Trace:
-    """A walk over the first example."""
+    """A walk over the first example, which leaves no traces in the model."""
     generator = torch.Generator(model.device).manual_seed(0)
-    return model.trace(batch.rows(slice(0, 1)), FromPosterior(1, generator))
+    with model.at_rest():
+        return model.trace(batch.rows(slice(0, 1)), FromPosterior(1, generator))
 
 
 class Enumerate(Source):
@@ -57,7 +57,8 @@ class Enumerate(Source):
         self.known = levels is not None
         self.levels = dict(levels or {})
         super().__init__(math.prod(self.levels.values()))
-        self.one_hot, self.exact = one_hot, exact
+        self.exact = exact
+        self.one_hot = frozenset(self.levels if one_hot else ())
         counts = [torch.arange(n) for n in self.levels.values()]
         grids = torch.meshgrid(*counts, indexing="ij") if counts else ()
         self.grid = {name: grid.reshape(-1) for name, grid in zip(self.levels, grids, strict=True)}
@@ -73,16 +74,16 @@ class Enumerate(Source):
                 f"levels: expected latent variables of finitely many values, got {infinite[0]!r}, whose prior is a "
                 f"{type(priors[infinite[0]]).__name__}: it can't be enumerated"
             )
-        one_hot = any(isinstance(p, OneHotCategorical) for p in priors.values())
-        found = {name: count for name, count in levels.items() if count is not None}
-        return Enumerate(found, one_hot=one_hot, exact=self.exact).scoring(*self.scores)
+        found = Enumerate({name: count for name, count in levels.items() if count is not None}, exact=self.exact)
+        found.one_hot = frozenset(name for name, p in priors.items() if isinstance(p, OneHotCategorical))
+        return found.scoring(*self.scores)
 
     def given(self, name: str) -> Tensor | None:
         """The variable's column of the grid of joint values, (K, 1)."""
         if name not in self.grid:
             raise ValueError(f"levels: expected every latent variable, got none for {name!r}; add its number of values")
         column = self.grid[name].unsqueeze(1)
-        if self.one_hot:
+        if name in self.one_hot:
             return torch.nn.functional.one_hot(column, self.levels[name]).to(torch.get_default_dtype())
         return column
 

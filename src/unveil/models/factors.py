@@ -64,7 +64,7 @@ class _LinearGaussian(EMModel):
         self.family.maximize(statistics)
 
     def settle(self) -> None:
-        """Factors in the order of what they explain."""
+        """Factors in the order of how much x tells about them."""
         self.family.settle()
 
     @property
@@ -81,7 +81,7 @@ class _LinearGaussian(EMModel):
         """Whether the noise of some entry is held from vanishing."""
         return self.family.collapsed.any(-1)
 
-    def troubles(self, statistics: Statistics) -> list[str]:
+    def troubles(self, statistics: Statistics, row: float) -> list[str]:
         """Entries whose noise vanishes (Heywood cases)."""
         if not self.collapsed:
             return []

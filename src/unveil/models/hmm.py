@@ -58,6 +58,8 @@ class HiddenMarkov(EMModel):
         super().__init__(x, context)
         if not x.shape:
             raise ValueError("x: expected sequences, (T, *shape), got single numbers")
+        if states < 1:
+            raise ValueError(f"states: expected at least 1, got {states}")
         rows = x.shape[1:] if x.is_image and x.shape[0] == 1 else x.shape  # an image is the sequence of its rows
         self.length, self.step = rows[0], Variable(rows[1:] or (1,), x.levels)
         self.family = made(family, self.step, states)
@@ -75,12 +77,13 @@ class HiddenMarkov(EMModel):
 
     def of_length(self, steps: int) -> Self:
         """The same chain for sequences of another length, which shares all parameters with this one."""
-        if steps < 1:
-            raise ValueError(f"steps: expected at least 1, got {steps}")
+        if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+            raise ValueError(f"steps: expected a whole number of at least 1, got {steps!r}")
         other = copy(self)
         shape = self.x.shape
         shape = (1, steps, *shape[2:]) if self.x.is_image and shape[0] == 1 else (steps, *shape[1:])
         other.x, other.length = Variable(shape, self.x.levels), steps
+        other.arguments = {**self.arguments, "x": other.x}  # what it is saved as
         return other
 
     def prior(self) -> MarkovChain:
@@ -108,11 +111,11 @@ class HiddenMarkov(EMModel):
         """A[from, to], (..., K, K)."""
         return self.log_transition.detach().softmax(-1)
 
-    def initialize(
+    def look(
         self, batch: Batch, generator: torch.Generator, x: Variable | Mapping[str, Variable] | None = None
     ) -> None:
         """Show the emissions the observations of all sequences."""
-        super().initialize(batch, generator, x)
+        super().look(batch, generator, x)
         some = self.some(batch)
         values, mask = self._steps(some.x, some.mask)
         self.family.initialize(values if mask is None else values.double().where(mask, torch.nan), generator)
@@ -135,13 +138,14 @@ class HiddenMarkov(EMModel):
         x, mask = self._steps(some.x, some.mask)
         seen = self.family.see(x, mask)
         passes = self._of_emissions(self.family.log_prob(seen))
-        states = passes.log_states.exp() * some.weight.unsqueeze(-1)  # (T, ..., B, K)
+        weight = self._weight(some, passes.log_states.dim() - 3)
+        states = passes.log_states.exp() * weight.unsqueeze(-1)  # (T, ..., B, K)
         r = states.movedim(0, -1).transpose(-3, -2).flatten(-2)  # (..., K, B T)
         if mask is not None:
             r = r * mask.flatten(1).any(1)
         return passes.log_p, {
             "initial": states[0].sum(-2),
-            "pairs": passes.pairs(some.weight),
+            "pairs": passes.pairs(weight[1:]),
             "counts": states.sum((0, -2)),
             **self.family.statistics(seen, r),
         }
@@ -162,10 +166,9 @@ class HiddenMarkov(EMModel):
         states = self.family.components
         return self.family.free + states**2 - 1
 
-    @property
-    def observations(self) -> int:
-        """Its steps."""
-        return self.length
+    def observations(self, statistics: Statistics, weight: float) -> float:
+        """Steps, up to the last observation of each sequence."""
+        return statistics["counts"].sum().item()
 
     def width(self, starts: int, *, missing: bool) -> int:
         """What the emissions see of each observation, and the passes (of which more are held at once: their steps
@@ -174,14 +177,23 @@ class HiddenMarkov(EMModel):
         each = steps * (self.family.width(starts, missing=missing) + 8 * starts * states) + 3 * starts * states**2
         return each // 16 + 1
 
-    def troubles(self, statistics: Statistics) -> list[str]:
-        """States that died, or whose emissions collapsed."""
-        return troubles(self.family.collapsed, statistics["counts"])
+    def troubles(self, statistics: Statistics, row: float) -> list[str]:
+        """States that died, whose emissions collapsed, or that never parted."""
+        return troubles(self.family, statistics["counts"] / row, "state", "step")
 
     @property
     def collapsed(self) -> Tensor:
         """Whether any state's emissions are held from collapsing."""
         return self.family.collapsed.any(-1)
+
+    def _weight(self, some: Some, axes: int) -> Tensor:
+        """How much each step of each sequence counts, (T, (1,) * axes, B): nothing after its last observation, where
+        the chain is as it would be without data, so that the shorter sequence is fitted, not its padding."""
+        weight = some.weight.expand(self.length, -1)
+        if some.mask is not None:
+            seen = some.mask.reshape(len(some.x), self.length, -1).any(-1).mT
+            weight = weight * (seen.flip(0).cumsum(0).flip(0) > 0)
+        return weight.reshape(self.length, *(1,) * axes, -1)
 
     def _steps(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Sequences (B, T, ...) as single observations (B T, ...)."""

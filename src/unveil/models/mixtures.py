@@ -112,9 +112,9 @@ class MixtureModel(EMModel):
         """What the components see, and three numbers for each component."""
         return self.family.width(starts, missing=missing) + 3 * starts * self.family.components
 
-    def troubles(self, statistics: Statistics) -> list[str]:
-        """Components that died or collapsed."""
-        return troubles(self.family.collapsed, statistics["counts"])
+    def troubles(self, statistics: Statistics, row: float) -> list[str]:
+        """Components that died or collapsed, or never parted."""
+        return troubles(self.family, statistics["counts"] / row)
 
     @property
     def collapsed(self) -> Tensor:
@@ -263,22 +263,26 @@ def factors(family: FactorAnalyser, x: Tensor, mask: Tensor | None, y: Tensor) -
     return MultivariateNormal(codes.mean[y, b], tril.expand(*codes.mean.shape, -1)[y, b])
 
 
-def troubles(collapsed: Tensor, counts: Tensor) -> list[str]:
+def troubles(family: Components[Any], counts: Tensor, unit: str = "component", example: str = "row") -> list[str]:
     """What went wrong with components, one sentence each.
 
     Args:
-        collapsed: Which are held from collapsing, (K,).
+        family: The components.
         counts: How many examples each explains, (K,).
+        unit: What a component is called.
+        example: What an example is called.
     """
     said = []
-    if held := collapsed.nonzero().flatten().tolist():
+    if held := family.collapsed.nonzero().flatten().tolist():
         said.append(
-            f"component {_listed(held)} collapsed: some variance is held at its floor, a share of the data's, and the "
-            "likelihood says little; try fewer components or a simpler covariance, leave constant entries out, or "
+            f"{unit} {_listed(held)} collapsed: some variance is held at its floor, a share of the data's, and the "
+            f"likelihood says little; try fewer {unit}s or a simpler covariance, leave constant entries out, or "
             "lower floor where the data is as narrow as that"
         )
     if dead := (counts < 1).nonzero().flatten().tolist():
-        said.append(f"component {_listed(dead)} died: it explains less than one example; try fewer components")
+        said.append(f"{unit} {_listed(dead)} died: it explains less than one {example}; try fewer {unit}s")
+    if family.alike:
+        said.append(f"all {unit}s are the same, as they were when the fit began; have starts made: starts=1 or more")
     return said
 
 

@@ -12,6 +12,7 @@ say all that is asked of the chain: with beta_t[i] = sum_j A[i, j] omega_t+1[j] 
     p(z_t+1 = j | z_t = i, x) = A[i, j] omega_t+1[j] / beta_t[i]
 
 All is done in logarithms: states that are impossible (left-to-right models) and surprising observations need no care.
+(Gradients are not defined where something is impossible; EM needs none.)
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class Passes:
         return torch.where(self.log_b > -torch.inf, log_joint, -torch.inf)
 
     def pairs(self, weight: Tensor) -> Tensor:
-        """sum_b w_b sum_t p(z_t = i, z_t+1 = j | x_b), (..., K, K), for weights (B,)."""
+        """sum_tb w_tb p(z_t = i, z_t+1 = j | x_b), (..., K, K), for weights (T - 1, ..., B), or (B,)."""
         total = torch.zeros_like(self.log_transition.squeeze(-3))
         before = self.log_alpha[:-1] + (weight.log() - self.log_p).unsqueeze(-1)
         at_once = max(1, AT_ONCE // (before[:1].numel() * before.shape[-1] or 1))

@@ -97,11 +97,11 @@ class BayesianLinearRegression(Alternating):
         loc = self.target.location(v.mT @ self.loc.unsqueeze(-1))
         return distributions.StudentT((2 * shape).expand_as(loc), loc, self.target.scale(scale))
 
-    def initialize(
+    def look(
         self, batch: Batch, generator: torch.Generator, x: Variable | Mapping[str, Variable] | None = None
     ) -> None:
         """Take the units of the data."""
-        super().initialize(batch, generator, x)
+        super().look(batch, generator, x)
         for units, values in ((self.target, batch["x"]), (self.features, batch.context)):
             if values is None:
                 raise ValueError("x: expected a Batch(x=..., context=features)")

@@ -109,11 +109,11 @@ class LatentDirichletAllocation(Alternating):
         value, _ = self.expect(some)
         return math.exp(-(value - multinomial_coefficient(some.x)).sum().item() / some.x.sum().item())
 
-    def initialize(
+    def look(
         self, batch: Batch, generator: torch.Generator, x: Variable | Mapping[str, Variable] | None = None
     ) -> None:
         """Note the mean length of documents, which samples have."""
-        super().initialize(batch, generator, x)
+        super().look(batch, generator, x)
         if (values := batch["x"]) is not None:
             self.length.copy_(values.double().sum(-1).mean())
 
@@ -129,8 +129,9 @@ class LatentDirichletAllocation(Alternating):
         """Counts, of which none is missing."""
         if some.mask is not None and not some.mask.all():
             raise ValueError("x: topics can't marginalise missing counts; fill them in, or leave the documents out")
-        if (some.x < 0).any():
-            raise ValueError(f"x: expected counts of at least 0, got {some.x.min().item():g}")
+        odd = some.x[(some.x < 0) | (some.x != some.x.round())]
+        if len(odd):
+            raise ValueError(f"x: expected counts, whole numbers of at least 0, got {odd[0].item():g}")
 
     def expect(self, some: Some) -> tuple[Tensor, Statistics]:
         """q(theta) of each document, and the expected counts of each topic's words.

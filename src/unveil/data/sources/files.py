@@ -96,6 +96,8 @@ def _from_csv(path: Path, head: bytes, roles: Roles) -> RawData:
     if len(set(table.column_names)) < table.num_columns:
         raise ValueError(f"data: expected columns of different names in {str(path)!r}, got {table.column_names}")
     notes = ("the first line holds numbers: it is a row, and the columns are called f0, f1, ...",) if nameless else ()
+    if _counts(table):
+        notes = ("the first line counts 0, 1, ...: it is taken for the columns' names, and is no row",)
     return from_datasets(path.stem, {"data": datasets.Dataset(table)}, roles, notes)
 
 

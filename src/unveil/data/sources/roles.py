@@ -50,6 +50,8 @@ class Roles:
                 raise ValueError(f"{what}: expected each column once, got {', '.join(names)}")
         if both := [name for name in (*self.given, self.label) if name in self.observed]:
             raise ValueError(f"target: expected columns that are no context, got {name_choices(both)} as both")
+        if self.given and set(self.given) == set(columns):
+            raise ValueError(f"context: expected some columns to be left for x, got all {len(columns)}")
         if self.observed and self.context is None and len(self.observed) == len(columns):
             raise ValueError(f"target: expected some columns to condition on, got all {len(columns)} as x")
 
@@ -77,12 +79,19 @@ class Roles:
         x, missing = _taken(part, observed)
         part_of_x = replace(part, x=x, missing=missing, columns=observed)
         if not given:
-            return part_of_x
+            return _as_numbers(part_of_x)
         y, gaps = _taken(part, given)
         if gaps is not None and gaps.any():
             lacking = [name for i, name in enumerate(given) if gaps[:, i].any()]
             raise ValueError(f"context: expected a number in every row, got none in some of {name_choices(lacking)}")
         return replace(part_of_x, y=y.astype(np.float64), classes=None, given=given)
+
+
+def _as_numbers(part: RawSplit) -> RawSplit:
+    """A part whose single column to condition on is taken for numbers, if that is what it holds."""
+    if part.y is None or part.classes is not None or part.y.ndim != 1 or part.y.dtype.kind not in "biuf":
+        return part
+    return replace(part, y=part.y[:, None].astype(np.float64))
 
 
 def _listed(text: str | None) -> tuple[str, ...]:
