@@ -274,7 +274,7 @@ def test_an_evaluation_with_many_topics_is_a_number():
 
 class TestRefusals:
     def test_of_several_starts(self):
-        with pytest.raises(ValueError, match="starts: expected 1 for topics"):
+        with pytest.raises(ValueError, match="starts: expected 1 for a LatentDirichletAllocation, which remembers"):
             cavi.fit(made(12), torch.from_numpy(corpus()), starts=2, progress=False)
 
     def test_of_several_starts_leaves_the_model_as_it_was(self):

@@ -258,7 +258,7 @@ def test_regression_of_one_column_on_the_others(done):
 def test_troubles_are_told_once_and_without_a_place_in_the_code(done):
     Path("flat.csv").write_text("a,b\n" + "\n".join(f"{i % 7}.5,1.25" for i in range(60)) + "\n")
     result = done("fit --model GaussianMixture --data flat.csv --model.components 2 --device cpu --out run")
-    assert result.out.count("collapsed") == 1
+    assert result.out.count("try fewer components") == 1
     assert "UserWarning" not in result.err
     assert ".py" not in result.err
 
@@ -268,3 +268,25 @@ def test_what_a_file_asks_for_is_not_passed_over_either(unveil):
     result = unveil("fit --config mine.yaml --out run")
     assert result.status == 2
     assert "--lr: expectation maximisation has no use for it" in result.err
+
+
+def test_starts_of_topics_are_refused_before_anything_is_written(unveil):
+    np.save("counts.npy", np.random.default_rng(0).integers(0, 300, (40, 5)))
+    result = unveil("fit --model LatentDirichletAllocation --data counts.npy --starts 6 --out run")
+    assert result.status == 2
+    assert "--starts: expected 1 for a LatentDirichletAllocation, which remembers every row, got 6" in result.err
+    assert not Path("run").exists()
+
+
+def test_whole_numbers_are_predicted_as_real_ones_where_asked(unveil, done):
+    rows = np.random.default_rng(0).integers(20, 60, (60, 2))
+    Path("ages.csv").write_text("age,size\n" + "\n".join(f"{a},{b}.5" for a, b in rows) + "\n")
+    refused = unveil("fit --model BayesianLinearRegression --data ages.csv --target age --out run")
+    assert "or load the data as real numbers: --real" in refused.err
+    assert "exact" in done("fit --model BayesianLinearRegression --data ages.csv --target age --real --out run").out
+
+
+def test_nothing_is_resumed_from_nothing(unveil):
+    result = unveil("fit --resume --out nowhere")
+    assert result.status == 2
+    assert "--resume: expected a run in nowhere to go on with, or --model and --data" in result.err

@@ -27,7 +27,7 @@ FLAGS = [
     ("fit --epochs", "--epochs: expected a whole number, got nothing"),
     ("fit --lr Constant", "--lr.level: expected a number, got nothing"),
     ("fit --lr nan", "--lr: "),
-    ("fit --resume --overwrite", "--resume: expected without overwrite, got both"),
+    ("fit --data digits --resume --overwrite", "--resume: expected without overwrite, got both"),
     ("fit --config none.yaml", "--config: no such file 'none.yaml'"),
     ("fit --model.prior os.getcwd", "--model.prior: os.getcwd is not of this package"),
     ("evaluate", "RUN: expected the folder of a run or a .safetensors file, got nothing"),

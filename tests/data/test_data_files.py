@@ -94,7 +94,7 @@ def test_files_of_another_format_are_refused(tmp_path, name):
 def test_other_extensions_are_refused(tmp_path):
     (tmp_path / "a.txt").write_text("1")
     with pytest.raises(
-        ValueError, match=r"expected a file ending in '\.npz', '\.npy', '\.csv', '\.parquet', or a folder"
+        ValueError, match=r"expected a file ending in '\.npz', '\.npy', '\.csv', '\.tsv', '\.parquet', or a folder"
     ):
         load(tmp_path / "a.txt")
 

@@ -158,3 +158,42 @@ def test_a_single_whole_number_beside_a_target_is_a_number_too(table):
 def test_something_must_be_left_for_x(table):
     with pytest.raises(ValueError, match="context: expected some columns to be left for x, got all 3"):
         load(table, context="age,price,size")
+
+
+def test_columns_may_be_dropped(tmp_path):
+    path = tmp_path / "pets.csv"
+    path.write_text("kind,weight,age\n" + "cat,4.5,3.25\ndog,9.25,4.5\n" * 10)
+    assert load(path, drop="kind", validation="none", test="none").columns == ("weight", "age")
+    assert load(path, drop="kind, age", validation="none", test="none").columns == ("weight",)
+    with pytest.raises(ValueError, match="leave them out with drop='kind'"):
+        load(path)
+    with pytest.raises(ValueError, match=r"drop: expected columns among .*, got 'kin'; did you mean 'kind'"):
+        load(path, drop="kin")
+    with pytest.raises(ValueError, match="drop: expected columns that have no role, got 'age', which has one"):
+        load(path, drop="age", target="age")
+
+
+def test_whole_numbers_may_be_taken_for_real_ones(tmp_path):
+    path = tmp_path / "ages.csv"
+    path.write_text("age,size\n" + "20,3\n31,4\n" * 10)
+    assert load(path).variable.levels == 32
+    data = load(path, real=True, validation="none", test="none")
+    assert (data.variable.levels, data.train.stored.x[1].tolist()) == (None, [31, 4])
+    assert load(path, like=data.format).variable.levels is None
+    with pytest.raises(ValueError, match="real: expected False where grey values are binarized"):
+        load(path, real=True, binarize="threshold")
+
+
+@pytest.mark.parametrize(("mark", "word", "name"), [(";", "semicolons", "t.csv"), ("\t", "tabs", "t.tsv")])
+def test_other_marks_between_columns_are_understood_and_said(tmp_path, mark, word, name):
+    path = tmp_path / name
+    path.write_text(f"a{mark}b\n" + f"1.5{mark}2.5\n" * 5)
+    data = load(path, validation="none", test="none")
+    assert (data.columns, data.train.stored.x[0].tolist()) == (("a", "b"), [1.5, 2.5])
+    assert any(word in note for note in data.describe())
+
+
+def test_columns_of_few_values_are_told_of(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n" + "".join(f"{i}.5,{i % 3}\n" for i in range(60)))
+    assert any(note.startswith("b: three values only among real numbers") for note in load(path).describe())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from itertools import pairwise
 
 import numpy as np
@@ -110,7 +111,7 @@ def test_components_that_die_are_said():
 def test_the_largest_number_of_steps_counts_those_of_the_comparison():
     found = em.fit(mixture(), clusters(), starts=4, steps=25, tolerance=0, progress=False)
     assert len(found.bounds) - 1 == 25
-    assert found.stopped.startswith("not converged: stopped after 25 steps, as asked")
+    assert found.stopped.startswith("not converged: stopped after 25 steps, the most allowed")
 
 
 def test_no_more_steps_are_made_than_were_asked_for():
@@ -305,3 +306,28 @@ def test_rows_that_do_not_count_observe_nothing():
     weight[19] = 0
     with pytest.raises(ValueError, match="expected every entry to be observed in some row"):
         em.fit(mixture(1), x, weight=weight, progress=False)
+
+
+def test_starts_that_collapsed_are_counted():
+    random = np.random.default_rng(0)
+    kinds = random.integers(0, 3, 90)  # a column of three values, which components shrink onto
+    x = torch.from_numpy(np.column_stack([random.normal(size=90) + kinds, random.normal(size=90) * 3, kinds]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Trouble)
+        found = em.fit(GaussianMixture(Variable((3,)), components=3), x, starts=8, progress=False)
+    assert 0 < found.collapsed < 8
+    assert f"the best of 8 starts ({found.collapsed} of the others collapsed: these come after all" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"steps": 2.5}, r"steps: expected a whole number, got 2\.5"),
+        ({"starts": 1.5}, r"starts: expected a whole number, got 1\.5"),
+        ({"batch_size": "a"}, "batch_size: expected a whole number, got 'a'"),
+        ({"tolerance": "x"}, "tolerance: expected a number, got 'x'"),
+    ],
+)
+def test_what_is_no_number_is_refused_in_words(options, message):
+    with pytest.raises(TypeError, match=message):
+        em.fit(mixture(2), clusters(), **options)

@@ -66,9 +66,9 @@ def test_steps_that_gain_nothing_end_it():
 
 def test_steps_run_out():
     text = verdict([-5, -4, -3.5], 1e-5, 2).words
-    assert text.startswith("not converged: stopped after 2 steps, as asked: the last gained 0.5 nats per ")
+    assert text.startswith("not converged: stopped after 2 steps, the most allowed: the last gained 0.5 nats per ")
     assert verdict([-5, -4, -3.5], 1e-5, 3) is None
-    assert verdict([-5], 1e-5, 0).words == "not converged: stopped after 0 steps, as asked"
+    assert verdict([-5], 1e-5, 0).words == "not converged: stopped after 0 steps, the most allowed"
 
 
 @pytest.mark.parametrize("name", ["GaussianMixture", "GaussianHMM", "ProbabilisticPCA"])
@@ -94,6 +94,6 @@ def test_a_fit_that_was_cut_short_says_so():
     assert not found.converged
     assert not found.interrupted
     assert found.stopped in str(found)
-    assert found.stopped.startswith("not converged: stopped after 2 steps, as asked: the last gained ")
+    assert found.stopped.startswith("not converged: stopped after 2 steps, the most allowed: the last gained ")
     assert len(found.bounds) == 3
     assert len(found.starts) == 0

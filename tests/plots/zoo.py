@@ -290,12 +290,12 @@ KINDS: dict[str, Kind] = {
         partial(CategoricalMixture, COUNTS, components=2), partial(data_of, COUNTS), ("components", *ALL)
     ),
     "sequences": Kind(
-        partial(GaussianHMM, SEQUENCE, states=3), partial(data_of, SEQUENCE, mask=True), ("chain", CODES, RATES)
+        partial(GaussianHMM, SEQUENCE, states=3), partial(data_of, SEQUENCE, mask=True), ("chain", RATES)
     ),
     "symbols": Kind(
         partial(CategoricalHMM, Variable((9,), 4), states=2),
         partial(data_of, Variable((9,), 4)),
-        ("chain", CODES, RATES),
+        ("chain", RATES),
     ),
     "factor analysis": Kind(
         partial(FactorAnalysis, TABLE, latent_dim=2), partial(data_of, TABLE, mask=True), ("loadings", *ALL)

@@ -77,7 +77,7 @@ def make_job(line: Layer) -> Job:
         folder = Folder(str(options.out or ""))
         folder.refuse_taken(resume=options.resume, overwrite=options.overwrite)
         data = options.load()
-        with user_errors([*resolved.under("model"), "context"]):
+        with user_errors([*resolved.under("model"), "context", "target", "real"]):
             model = make_model(options, data)
         way = way_of(options, model, data, join_processes(find_device(options.device)))
         plain = Resolved(FitOptions, {}, where).config
@@ -105,6 +105,10 @@ def layered(line: Layer) -> tuple[Layer, Callable[[str], str]]:
         settings["out"] = default_out(settings, latest="resume" in line or "overwrite" in line)
     own = Path(str(settings["out"])) / CONFIG
     resumed = read_config(own) if settings.get("resume") and own.is_file() else {}
+    if settings.get("resume") and not resumed and not {"model", "data"} & set(settings):
+        raise UsageError(
+            f"--resume: expected a run in {settings['out']} to go on with, or --model and --data for a new one"
+        )
 
     def where(key: str) -> str:
         if key in line or key not in {**given, **resumed}:

@@ -48,6 +48,8 @@ class DataOptions:
         binarize: Make grey values binary: threshold, fixed_test or redrawn_test.
         context: What to condition on: label, or the name of a column; several columns of numbers as age,income.
         target: The columns of a table that are x, where not all are; the others are the context.
+        real: Take whole numbers for real ones (ages, ratings, prices).
+        drop: Columns of a table to leave out, separated by commas.
         missing: What NaN is (an empty cell of a table): refuse for a mistake, mask to marginalise it.
         split_seed: Decides which rows are held out, where none are given.
     """
@@ -58,6 +60,8 @@ class DataOptions:
     binarize: str | None = None
     context: str | None = None
     target: str | None = None
+    real: bool = False
+    drop: str | None = None
     missing: str = "refuse"
     split_seed: int = 0
 
@@ -72,6 +76,8 @@ class DataOptions:
             binarize=self.binarize,
             context=self.context,
             target=self.target,
+            real=self.real,
+            drop=self.drop,
             missing=self.missing,
             like=like,
             seed=self.split_seed,

@@ -132,7 +132,7 @@ class ByTurns(Way):
     """Expectation maximisation, or coordinate ascent."""
 
     useless = frozenset({"objective", "gradient", *TrainingOptions.__annotations__}) - {"batch_size", "seed", "device"}
-    instead = ": --steps and --tolerance say how long, or fit by gradients: --by gradient"
+    instead = ": --steps and --tolerance say how long"
 
     def __init__(self, options: FitOptions, accelerator: Accelerator, model: Alternating, by: str) -> None:
         super().__init__(options, accelerator)
@@ -150,7 +150,7 @@ class ByTurns(Way):
         from unveil.inference.rows import Rows
 
         options = self.options
-        check(self._starts, options.steps, options.tolerance, options.batch_size)
+        check(self.model, self._starts, options.steps, options.tolerance, options.batch_size)
         if self.accelerator.num_processes > 1:
             raise UsageError(f"--by: {self.by} works in one process, got several; start it without a launcher")
         rehearse(self.model, Rows(data))

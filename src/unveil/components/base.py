@@ -56,6 +56,8 @@ class Components(Part, ABC, Generic[Seen]):
 
     def __init__(self, x: Variable, components: int) -> None:
         super().__init__()
+        if isinstance(components, bool) or not isinstance(components, int):
+            raise TypeError(f"components: expected a whole number, got {components!r}")
         if components < 1:
             raise ValueError(f"components: expected at least 1, got {components}")
         self.require(x)

@@ -70,7 +70,7 @@ def require_real(name: str, x: Variable) -> None:
     if x.levels is not None:
         raise ValueError(
             f"x: {name} expects real numbers, got {x.levels} levels, whose density can be made as high as you "
-            "like; use Binomial or Categorical"
+            "like; use Binomial or Categorical, or load the data as real numbers: real=True"
         )
 
 

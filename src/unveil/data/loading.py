@@ -20,6 +20,10 @@ from unveil.data.split import Split
 from unveil.data.support import Support, as_variable, check_support, find_support
 from unveil.variables import Batch, Variable
 
+FEW_VALUES = 10
+"""A column of real numbers that holds no more values than these is told of."""
+NUMBERS = {2: "two", 3: "three"}
+
 
 def load(
     source: Any = None,
@@ -29,6 +33,8 @@ def load(
     binarize: str | None = None,
     context: str | None = None,
     target: str | None = None,
+    real: bool = False,
+    drop: str | None = None,
     missing: str = "refuse",
     like: Format | None = None,
     seed: int = 0,
@@ -56,6 +62,8 @@ def load(
             vectors of real numbers stay as they are, and so do several columns of numbers, ``"age,income"``.
         target: Which of a table's columns are x, where not all are: the others are conditioned on, unless ``context``
             says which are (regression: ``target="price"``).
+        real: Whether to take whole numbers for real ones: ages, ratings, prices.
+        drop: Columns of a table to leave out, separated by commas.
         missing: What NaN is: ``"refuse"`` for a mistake, ``"mask"`` for an entry that is missing and shall be
             marginalised.
         like: What a row is (:attr:`Data.format`), for rows that come to a model which was fitted before: levels,
@@ -81,7 +89,9 @@ def load(
     check_convention(binarize)
     _check_seed(seed)
     _check_missing(missing, binarize)
-    roles = Roles(context, target)
+    if real and binarize is not None:
+        raise ValueError(f"real: expected False where grey values are binarized, got True and binarize={binarize!r}")
+    roles = Roles(context, target, drop)
     origin = read(source, roles)
     if like is not None and len(origin.parts) == 1:
         validation, test = (choice if choice is not None else "none" for choice in (validation, test))
@@ -94,7 +104,7 @@ def load(
     if like is not None:
         train = parts[plan.train] = in_order(train, like.columns, like.given, where)
     context = context or target  # what is no target is conditioned on
-    form = _found(train, where, context) if like is None else _held_to(like, train, where, context)
+    form = _found(train, where, context, real=real) if like is None else _held_to(like, train, where, context)
     support, encoding = form.support, form.encoding
     rows = divide(len(train.x), plan, seed)
     stored = {name: _store(origin, name, part, train, form) for name, part in parts.items()}
@@ -142,10 +152,11 @@ def _check_missing(missing: str, binarize: str | None) -> None:
         raise ValueError("missing: expected 'refuse' where grey values are binarized, got 'mask'")
 
 
-def _found(train: RawSplit, where: str, context: str | None) -> Format:
+def _found(train: RawSplit, where: str, context: str | None, *, real: bool) -> Format:
     """What a row is, decided from the training part."""
     encoding = None if context is None else find_encoding(train, where)
-    return Format(train.x.shape[1:], find_support(train.x, decoded=train.decoded), train.columns or (), encoding)
+    support = Support(None, 1, "as asked") if real else find_support(train.x, decoded=train.decoded)
+    return Format(train.x.shape[1:], support, train.columns or (), encoding)
 
 
 def _held_to(like: Format, train: RawSplit, where: str, context: str | None) -> Format:
@@ -184,13 +195,12 @@ def _degenerate(train: Split, part: RawSplit) -> list[str]:
     if not isinstance(x, torch.Tensor) or not x.is_floating_point() or x.dim() != 2 or len(x) < 2:
         return []
     names = part.columns or tuple(f"column {i}" for i in range(x.shape[1]))
-    low, high = x.amin(0), x.amax(0)
-    two = ((x == low) | (x == high)).all(0)
-    constant = [name for name, flat in zip(names, low == high, strict=True) if flat]
-    binary = [name for name, flag in zip(names, two & (low < high), strict=True) if flag]
+    counts = [len(column.unique()) for column in x.mT]
     said = []
-    for found, what in ((constant, "a single value"), (binary, "two values only")):
-        if found:
+    for count in sorted(set(counts)):
+        if count <= min(FEW_VALUES, len(x) // 10):
+            found = [name for name, values in zip(names, counts, strict=True) if values == count]
+            what = "a single value" if count == 1 else f"{NUMBERS.get(count, str(count))} values only"
             shown = ", ".join(found[:5]) + ", ..." * (len(found) > 5)
             said.append(
                 f"{shown}: {what} among real numbers, whose density there grows without limit: log-likelihoods say "

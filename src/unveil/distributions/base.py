@@ -117,7 +117,8 @@ def draw(
     if pathwise and not distribution.has_rsample:
         raise ValueError(
             f"{type(distribution).__name__} has no reparametrised draw, so the pathwise gradient does not exist; use a "
-            "score-function gradient; for categorical variables a relaxed source, or the SummedELBO"
+            "score-function gradient, for categorical variables a relaxed source or the SummedELBO; mixtures and "
+            "others whose posterior is exact are fitted by inference.em.fit"
         )
     if isinstance(distribution, Distribution):
         return (distribution.rsample if pathwise else distribution.sample)(sample_shape, generator)

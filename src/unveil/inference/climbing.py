@@ -52,6 +52,7 @@ class Climbed:
         starts: The bounds of each start after each step while they were compared, (steps, starts); NaN once a start
             was given up. Nothing where there was one.
         compared_on: The number of rows that starts were compared on.
+        collapsed: How many starts were given up collapsed: they come after all that have not, whatever their bound.
         troubles: What went wrong, one sentence each.
         seconds: How long it took.
     """
@@ -66,6 +67,7 @@ class Climbed:
     interrupted: bool
     starts: Tensor
     compared_on: int
+    collapsed: int
     troubles: list[str]
     seconds: float
 
@@ -79,10 +81,12 @@ class Climbed:
         """How it went, a line each."""
         lines = [self.stopped]
         if len(self.starts):
+            others = f" ({self.collapsed} of the others collapsed: these come after all that have not)"
+            over = others if self.collapsed else ""
             reached = sorted((column[~column.isnan()][-1].item() for column in self.starts.mT), reverse=True)
             lines.append(
-                f"the best of {len(reached)} starts, compared on {self.compared_on:,} rows; where they were given up: "
-                f"{', '.join(f'{value:.4g}' for value in reached)} nats per row"
+                f"the best of {len(reached)} starts{over}, compared on {self.compared_on:,} rows; where they were "
+                f"given up: {', '.join(f'{value:.4g}' for value in reached)} nats per row"
             )
         return [*lines, *self.troubles]
 
@@ -119,7 +123,7 @@ def climb(
         FloatingPointError: If the bound is not finite, or falls.
     """
     starts = model.starts if starts is None else starts
-    check(starts, steps, tolerance, batch_size)
+    check(model, starts, steps, tolerance, batch_size)
     began = time.monotonic()
     rows = Rows(x, weight)
     rows.check(model)
@@ -156,6 +160,7 @@ def climb(
         loop.interrupted,
         begun.bounds,
         len(compared),
+        begun.collapsed,
         troubles,
         time.monotonic() - began,
     )
@@ -267,9 +272,16 @@ def require_risen(before: float, bound: float, step: int) -> None:
         )
 
 
-def check(starts: int, steps: int, tolerance: float, batch_size: int | None) -> None:
-    """Raise a ValueError for a number below its smallest."""
+def check(model: Alternating, starts: int, steps: int, tolerance: float, batch_size: int | None) -> None:
+    """Raise a ValueError for a number below its smallest, a TypeError for what is no such number."""
     given = {"starts": (starts, 0), "steps": (steps, 1), "tolerance": (tolerance, 0), "batch_size": (batch_size, 1)}
     for name, (value, smallest) in given.items():
+        kinds = int | float if name == "tolerance" else int | None if name == "batch_size" else int
+        if isinstance(value, bool) or not isinstance(value, kinds):
+            raise TypeError(f"{name}: expected a{' whole' * (name != 'tolerance')} number, got {value!r}")
         if value is not None and not value >= smallest:
             raise ValueError(f"{name}: expected at least {smallest}, got {value}")
+    if model.memory is not None and starts > 1:
+        raise ValueError(
+            f"starts: expected 1 for a {type(model).__name__}, which remembers every row, got {starts}; try other seeds"
+        )

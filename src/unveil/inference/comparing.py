@@ -31,12 +31,14 @@ class Comparison(NamedTuple):
         best: The start that the model was left with.
         interrupted: Whether Ctrl-C came.
         last: The turn of its parameters then, if one was made.
+        collapsed: How many starts were given up since one of their components had collapsed.
     """
 
     bounds: Tensor
     best: int
     interrupted: bool = False
     last: Turn | None = None
+    collapsed: int = 0
 
 
 def compare(
@@ -48,7 +50,7 @@ def compare(
     some = rows.sample(enough, generator).take(slice(None), model.device)
     model.look(represented(some), generator)
     stack(model, starts)
-    alive, history = list(range(starts)), torch.zeros(0, starts, dtype=torch.double)
+    alive, history, passed = list(range(starts)), torch.zeros(0, starts, dtype=torch.double), 0
     found: Turn | None = None
     sound = deepcopy(model.state_dict())
     try:
@@ -65,6 +67,8 @@ def compare(
                 if tolerance and len(history) > 1 and (history[-1] - history[-2])[alive].max() < tolerance:
                     break
             kept = _ranked(model, turned)[: (len(alive) + 1) // 2 if len(history) < steps else 1]
+            flags = model.collapsed.expand(len(alive)).tolist()
+            passed += sum(flags) - sum(flags[start] for start in kept)
             pick(model, torch.tensor(kept, device=model.device))
             alive, found, sound = [alive[start] for start in kept], None, deepcopy(model.state_dict())
     except KeyboardInterrupt:
@@ -78,7 +82,7 @@ def compare(
         model.load_state_dict(original)
         raise
     pick(model, 0)
-    return Comparison(history, alive[0])
+    return Comparison(history, alive[0], collapsed=passed)
 
 
 def rehearse(model: Alternating, rows: Rows) -> None:

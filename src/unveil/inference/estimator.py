@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.base import BaseEstimator, DensityMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from unveil.components import Statistics
@@ -32,7 +32,7 @@ from unveil.variables import Batch, Variable
 Array = NDArray[Any]
 
 
-class EMEstimator(DensityMixin, BaseEstimator):
+class EMEstimator(TransformerMixin, DensityMixin, BaseEstimator):
     """A model as a scikit-learn estimator.
 
     Args:
@@ -182,7 +182,7 @@ class EMEstimator(DensityMixin, BaseEstimator):
         rows: Array = validate_data(
             self, X, reset=reset, ensure_all_finite="allow-nan", dtype=np.float64, allow_nd=True
         )
-        return rows
+        return np.require(rows, requirements="W")  # torch warns of arrays that can't be written to
 
     def _batch(self, X: Any) -> Batch:
         check_is_fitted(self, "model_")

@@ -55,5 +55,5 @@ def verdict(bounds: Sequence[float], tolerance: float, steps: int) -> Verdict | 
             )
     if done >= steps:
         gain = f": the last gained {bounds[-1] - bounds[-2]:.2g} nats per row" if done else ""
-        return Verdict(f"not converged: stopped after {done} steps, as asked{gain}", False)
+        return Verdict(f"not converged: stopped after {done} steps, the most allowed{gain}", False)
     return None

@@ -89,8 +89,16 @@ class BayesianLinearRegression(Alternating):
             raise ValueError("context: expected the features, got None")
         visit("x", p=lambda: self.predict(context), value=batch["x"])
 
+    @torch.no_grad()
     def predict(self, context: Tensor) -> distributions.StudentT:
-        """p(y | features, data) under q, of batch shape (B,)."""
+        """p(y | features, data) under q, of batch shape (B,).
+
+        Args:
+            context: The features, (B, D).
+        """
+        if self.context is not None and context.shape[1:] != self.context.shape:
+            expected = tuple(self.context.shape)
+            raise ValueError(f"context: expected features of shape {expected}, got {tuple(context.shape[1:])}")
         v = self._features(context)
         shape, rate = self.noise.unbind(-1)
         scale = (rate / shape * (1 + self._spread(v))).sqrt().unsqueeze(-1)

@@ -31,7 +31,7 @@ from unveil.variables import Batch, Observed, Variable
 SETTLED, MOST = 1e-3, 100
 """A document has settled where its gamma moves by less on average, or after so many rounds."""
 FRESH = 5
-"""So often a document begins anew, before it goes on from where it was."""
+"""So often a document begins anew, and at each so many-th look after that; at others it goes on from where it was."""
 SEEDS = 5
 """So many documents begin a topic."""
 TINY = 1e-290
@@ -119,8 +119,6 @@ class LatentDirichletAllocation(Alternating):
 
     def start(self, some: Some, generator: torch.Generator) -> None:
         """Topics that begin as the words of a few documents each."""
-        if len(self.words) > 1:
-            raise ValueError("starts: expected 1 for topics, which documents remember, got more")
         rows = torch.multinomial(some.weight.cpu(), SEEDS * self.topics, replacement=True, generator=generator)
         seeds = some.x[rows.to(some.x.device)].double().unflatten(0, (self.topics, SEEDS)).sum(1)
         self.words.copy_((1 + seeds).expand_as(self.words))
@@ -136,8 +134,8 @@ class LatentDirichletAllocation(Alternating):
     def expect(self, some: Some) -> tuple[Tensor, Statistics]:
         """q(theta) of each document, and the expected counts of each topic's words.
 
-        At its first looks a document begins anew, which keeps it from poor maxima, and goes on from where it was where
-        that is better; later it goes on. So the bound never falls.
+        At its first looks a document begins anew, and now and then later, which keeps it from poor maxima; where going
+        on from where it was is better, that is kept. So the bound never falls.
         """
         documents = _Documents(some.x.double(), self._factors)
         fresh = torch.ones(len(some.x), self.topics).to(self.words)
@@ -151,8 +149,9 @@ class LatentDirichletAllocation(Alternating):
     def _remembered(self, documents: _Documents, memory: Tensor, fresh: Tensor) -> Tensor:
         """gamma, with its memory of gamma and of the number of looks, (B, K + 1)."""
         before, looks = memory[:, :-1], memory[:, -1]
-        gamma = documents.settle(self.alpha, torch.where((looks < FRESH).unsqueeze(-1), fresh, before))
-        known = (looks > 0) & (looks < FRESH)
+        anew = (looks < FRESH) | (looks % FRESH == 0)
+        gamma = documents.settle(self.alpha, torch.where(anew.unsqueeze(-1), fresh, before))
+        known = anew & (looks > 0)
         if known.any():
             start = torch.where(known.unsqueeze(-1), before, gamma)
             behind = documents.bound(self.alpha, start) > documents.bound(self.alpha, gamma)

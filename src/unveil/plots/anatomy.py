@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from unveil.data import Split
-from unveil.distributions import Steps, draw
+from unveil.distributions import MarkovChain, Steps, draw
 from unveil.distributions.masked import MaskedSteps
 from unveil.models import FromPosterior, FromPrior, Model, Source, Term
 from unveil.variables import Batch, Variable
@@ -32,6 +32,7 @@ class Anatomy:
         averaged: Names of the observed variables whose distribution has a mean; of others, draws are shown.
         generative: Whether all that is not observed can be drawn from the model.
         conditional: Whether there is something to condition on.
+        chains: Whether some latent variable is a Markov chain of states.
     """
 
     images: dict[str, tuple[int, ...]]
@@ -41,6 +42,7 @@ class Anatomy:
     averaged: frozenset[str]
     generative: bool
     conditional: bool
+    chains: bool
 
 
 def described(model: Model, name: str, shape: tuple[int, ...]) -> Variable | None:
@@ -70,6 +72,7 @@ def examine(model: Model, batch: Batch) -> Anatomy:
         averaged=frozenset(term.name for term in observed if mean_of(term) is not None),
         generative=not flat and not factors,
         conditional=batch.context is not None,
+        chains=any(isinstance(term.q, MarkovChain) for term in latents),
     )
 
 

@@ -108,6 +108,8 @@ def without_codes(found: Anatomy) -> str:
     """Why there is no latent space; empty where there is one."""
     if not found.inferred:
         return "no latent variable has a posterior"
+    if found.chains:
+        return "states of a Markov chain have no order"
     return f"{len(found.inferred)} latent variables are a chain" if len(found.inferred) > LONG else ""
 
 

@@ -17,6 +17,7 @@ from unveil.data.sources.roles import Roles
 from unveil.data.sources.tables import from_datasets, require
 from unveil.hints import did_you_mean
 
+TAB = "\t"
 COUNTED = 3
 """A first line 0, 1, ... of more numbers than these counts the columns, whatever they hold."""
 MAGIC = (b"\x93NUMPY", b"PK\x03\x04", b"PK\x05\x06")
@@ -88,16 +89,24 @@ def _from_csv(path: Path, head: bytes, roles: Roles) -> RawData:
     datasets, csv = require("datasets"), require("pyarrow.csv")
     try:
         table = csv.read_csv(path)
+        comma = next((mark for mark in (";", TAB) if table.num_columns == 1 and mark in table.column_names[0]), ",")
+        parse = csv.ParseOptions(delimiter=comma)
+        table = table if comma == "," else csv.read_csv(path, parse_options=parse)
         nameless = all(_is_number(name) for name in table.column_names) and not _counts(table)
         if nameless:
-            table = csv.read_csv(path, read_options=csv.ReadOptions(autogenerate_column_names=True))
+            named = csv.ReadOptions(autogenerate_column_names=True)
+            table = csv.read_csv(path, read_options=named, parse_options=parse)
     except (ValueError, OSError) as error:
         raise _unreadable(path, "comma-separated values", error) from error
     if len(set(table.column_names)) < table.num_columns:
         raise ValueError(f"data: expected columns of different names in {str(path)!r}, got {table.column_names}")
-    notes = ("the first line holds numbers: it is a row, and the columns are called f0, f1, ...",) if nameless else ()
+    notes: tuple[str, ...] = ()
+    if nameless:
+        notes += ("the first line holds numbers: it is a row, and the columns are called f0, f1, ...",)
     if _counts(table):
-        notes = ("the first line counts 0, 1, ...: it is taken for the columns' names, and is no row",)
+        notes += ("the first line counts 0, 1, ...: it is taken for the columns' names, and is no row",)
+    if comma != ",":
+        notes += (f"columns are separated by {'tabs' if comma == TAB else 'semicolons'}",)
     return from_datasets(path.stem, {"data": datasets.Dataset(table)}, roles, notes)
 
 
@@ -138,6 +147,7 @@ READERS: dict[str, Callable[[Path, bytes, Roles], RawData]] = {
     ".npz": _from_numpy,
     ".npy": _from_numpy,
     ".csv": _from_csv,
+    ".tsv": _from_csv,
     ".parquet": _from_parquet,
 }
 

@@ -19,10 +19,12 @@ class Roles:
     Args:
         context: What to condition on: ``"label"``, a column, or several columns of numbers separated by commas.
         target: The columns that are x, separated by commas; all that have no other role by default.
+        drop: The columns that are left out, separated by commas.
     """
 
     context: str | None = None
     target: str | None = None
+    drop: str | None = None
 
     @property
     def observed(self) -> tuple[str, ...]:
@@ -41,7 +43,8 @@ class Roles:
 
     def check(self, columns: Sequence[str]) -> None:
         """Raise a ValueError if a table has no such columns, or one would have two roles."""
-        for what, names in (("target", self.observed), ("context", self.given)):
+        dropped = _listed(self.drop)
+        for what, names in (("target", self.observed), ("context", self.given), ("drop", dropped)):
             for name in names:
                 if name not in columns:
                     hint = did_you_mean(name, columns)
@@ -50,6 +53,9 @@ class Roles:
                 raise ValueError(f"{what}: expected each column once, got {', '.join(names)}")
         if both := [name for name in (*self.given, self.label) if name in self.observed]:
             raise ValueError(f"target: expected columns that are no context, got {name_choices(both)} as both")
+        if gone := [name for name in (*self.observed, *self.given, self.label) if name in dropped]:
+            raise ValueError(f"drop: expected columns that have no role, got {name_choices(gone)}, which has one")
+        columns = [name for name in columns if name not in dropped]
         if self.given and set(self.given) == set(columns):
             raise ValueError(f"context: expected some columns to be left for x, got all {len(columns)}")
         if self.observed and self.context is None and len(self.observed) == len(columns):
@@ -57,8 +63,9 @@ class Roles:
 
     def needed(self, columns: Sequence[str], label: str | None) -> list[str]:
         """The columns that have a role, or may have one, where the single column to condition on is called so."""
+        columns = [name for name in columns if name not in _listed(self.drop)]
         if not self.observed or self.context is None:
-            return list(columns)
+            return columns
         return [name for name in columns if name in {*self.observed, *self.given, label}]
 
     def parted(self, part: RawSplit, where: str) -> RawSplit:
@@ -67,12 +74,11 @@ class Roles:
         Raises:
             ValueError: If columns have no names, or one that is conditioned on lacks numbers.
         """
-        if not self.observed and not self.given:
+        if not self.observed and not self.given and (self.drop is None or part.columns is not None):
             return part
         if part.columns is None:
-            raise ValueError(
-                f"target: expected a table with named columns, got {where} with rows of {part.x.shape[1:]}"
-            )
+            what, got = "drop" if self.drop else "target", f"{where} with rows of {part.x.shape[1:]}"
+            raise ValueError(f"{what}: expected a table with named columns, got {got}")
         observed = self.observed or tuple(name for name in part.columns if name not in self.given)
         rest = tuple(name for name in part.columns if name not in observed)
         given = self.given or (rest if part.y is None else ())

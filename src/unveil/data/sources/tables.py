@@ -130,7 +130,8 @@ def _numbers(table: Dataset, columns: list[str], where: str) -> Array:
     words = [name for name in columns if name not in arrays and not _is_numeric(scalar[name])]
     if words or not columns:
         got = name_choices(words) if words else "none"
-        fix = "drop or encode them, or condition on one with context='column'"
+        drop = ",".join(words[:5])
+        fix = f"leave them out with drop='{drop}', encode them, or condition on one with context='column'"
         raise ValueError(f"{where}: expected columns of numbers, got other columns: {got}; {fix}")
     if arrays and len(columns) > 1:
         raise ValueError(f"{where}: expected one column of arrays or columns of numbers, got {name_choices(columns)}")
