@@ -12,7 +12,11 @@ def __getattr__(name: str) -> Any:
         from unveil.inference.estimator import EMEstimator
 
         return EMEstimator
+    if name == "run":  # the training loop's folders are imported for it
+        from unveil.inference.running import run
+
+        return run
     raise AttributeError(f"module 'unveil.inference' has no attribute {name!r}")
 
 
-__all__ = ["EMEstimator", "Fitted", "Inferred", "cavi", "em"]
+__all__ = ["EMEstimator", "Fitted", "Inferred", "cavi", "em", "run"]

@@ -75,8 +75,8 @@ class Ellipses(Panel):
         hidden, features = int((self.weights < FAINT * self.weights.max()).sum()), self.means.shape[-1]
         of = f"{len(self.weights)} {self.called}s"
         unseen = f"{hidden} of {of} are not drawn: they are nearly empty" if hidden else ""
-        few = f"ellipses: the first {MOST_FEATURES} of {features} features" if features > MOST_FEATURES else ""
-        return "; ".join(filter(None, [unseen, few]))
+        few = f": the first {MOST_FEATURES} of {features} features" if features > MOST_FEATURES else ""
+        return "; ".join(filter(None, [f"ellipses at {SPREAD:g} standard deviations{few}", unseen]))
 
     def draw(self, figure: Figure, top: float) -> None:
         """The planes side by side."""

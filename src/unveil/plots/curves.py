@@ -65,6 +65,7 @@ def _curve(ax: Axes, epochs: Array, values: Array, colour: str, label: str) -> N
         ax.plot(epochs, values, color=colour, linewidth=width, marker=marker, markersize=4, label=label)
     ax.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
     ax.yaxis.set_major_locator(MaxNLocator(nbins=5))
+    ax.ticklabel_format(axis="y", useOffset=False)
     ax.grid(axis="y", color=style.FAINT, linewidth=0.6, alpha=0.7)
     ax.set_axisbelow(True)
 

@@ -16,10 +16,10 @@ from unveil.plots.heatmaps import (
     heatmap,
     inches,
     key,
+    labels_of,
     length_of,
     name_columns,
     name_rows,
-    shortened,
 )
 from unveil.plots.mosaics import MISSING, Array, Mosaic, Range, as_colours, sheet
 from unveil.plots.panels import LEFT, Panel, page
@@ -52,10 +52,7 @@ class Loadings(Panel):
     @property
     def features(self) -> list[str]:
         """What the features are called."""
-        count = len(self.loading)
-        if len(self.names) != count:
-            return [f"feature {index}" for index in range(count)]
-        return [shortened(name) for name in self.names]
+        return labels_of(self.names, len(self.loading))
 
     @property
     def named(self) -> bool:

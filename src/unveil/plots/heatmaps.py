@@ -114,6 +114,13 @@ def length_of(names: Sequence[str]) -> float:
     return LETTER * max(map(len, names), default=0)
 
 
+def labels_of(names: Sequence[str], count: int, what: str = "feature", most: int = 20) -> list[str]:
+    """What so many things are called: their names, shortened, where there are as many; their numbers otherwise."""
+    if len(names) != count:
+        return [f"{what} {index}" for index in range(count)]
+    return [shortened(name, most) for name in names]
+
+
 def shortened(name: str, most: int = 20) -> str:
     """A name of at most so many letters."""
     return name if len(name) <= most else f"{name[: most - 1]}…"

@@ -20,10 +20,10 @@ from unveil.plots.heatmaps import (
     heatmap,
     inches,
     key,
+    labels_of,
     length_of,
     name_columns,
     name_rows,
-    shortened,
     upright,
 )
 from unveil.plots.panels import LEFT, Panel, page
@@ -85,9 +85,7 @@ class Rows(Panel):
 
     def called_features(self, count: int) -> list[str]:
         """What so many features are called."""
-        if len(self.names) != count:
-            return [f"feature {index}" for index in range(count)]
-        return [shortened(name) for name in self.names]
+        return labels_of(self.names, count)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -8,7 +8,7 @@ from matplotlib.patches import Patch
 from torch import Tensor
 
 from unveil.plots import style
-from unveil.plots.heatmaps import length_of, shortened
+from unveil.plots.heatmaps import labels_of, length_of
 from unveil.plots.panels import LEFT
 
 MOST, IN_ORDER = 30, 8
@@ -38,8 +38,8 @@ def weights(
     order = list(range(count))
     if count > IN_ORDER:
         order = means.abs().nan_to_num().argsort(descending=True, stable=True)[:MOST].tolist()
-    called = [shortened(name) for name in names] if len(names) == count else [f"feature {i}" for i in range(count)]
-    shown = [called[index] for index in order]
+    features = labels_of(names, count)
+    shown = [features[index] for index in order]
     said = "Standardized: in standard deviations of y, per standard deviation of the feature."
     lines = "Lines: two posterior standard deviations on each side."
     hidden = f"The {len(order)} largest of {count:,} weights." if len(order) < count else ""

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from unveil.plots import style
-from unveil.plots.heatmaps import length_of, shortened
+from unveil.plots.heatmaps import labels_of, length_of
 from unveil.plots.panels import LEFT, RIGHT
 
 MOST_TOPICS, MOST_WORDS, COLUMNS, LONGEST = 12, 8, 3, 14
@@ -36,7 +36,7 @@ def topics(
     """
     order = shares.nan_to_num().argsort(descending=True, stable=True)[:MOST_TOPICS]
     words = min(MOST_WORDS, distributions.shape[-1])
-    called = called_words(names, distributions.shape[-1])
+    called = labels_of(names, distributions.shape[-1], "word", LONGEST)
     likeliest = distributions[order].nan_to_num().topk(words).indices
     left = 0.1 + length_of([called[index] for index in likeliest.unique().tolist()])
     note = "\n".join(filter(None, [note, told(shares, order, words, distributions.shape[-1])]))
@@ -56,13 +56,6 @@ def topics(
         bars(ax, distributions[topic, which], everywhere[which], [called[index] for index in which.tolist()])
         ax.set_xlim(0, 1.05 * most or 1.0)
     return figure
-
-
-def called_words(names: tuple[str, ...], count: int) -> list[str]:
-    """What so many words are called: their numbers where there are not as many names."""
-    if len(names) != count:
-        return [f"word {index}" for index in range(count)]
-    return [shortened(name, LONGEST) for name in names]
 
 
 def bars(ax: Axes, p: Tensor, everywhere: Tensor, names: list[str]) -> None:
