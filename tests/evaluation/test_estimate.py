@@ -21,6 +21,7 @@ def test_prints_value_kind_and_both_errors():
     [
         (Estimate(25.0134, 0.0, 0.1, 0, 100, "exact"), "25.013 nats (exact; +-0.1 data)"),
         (Estimate(-3.5, 0.0, math.nan, 0, 1, "exact"), "-3.50 nats (exact)"),
+        (Estimate(2e-9, 0.0, 1.4e-6, 0, 9, "exact"), "0.000000 nats (exact; +-0.000001 data)"),
         (Estimate(2.0, 0.3, 0.2, 1, 9, "relaxed"), "2.0 nats (not a bound, 1 particle; +-0.3 Monte Carlo, +-0.2 data)"),
         (
             Estimate(1.0, 0.0004, 0.2, 9, 9, "upper", "bits"),

@@ -68,7 +68,7 @@ class Estimate:
     def figure(self) -> str:
         """The value with its decimals; two more than its error where it is exact: models on the same rows compare."""
         known = self.bound == "exact" and ROUNDING < self.standard_error < math.inf
-        return _fixed(self.value, self.digits + 2 * known)
+        return _fixed(self.value, min(self.digits + 2, 6) if known else self.digits)
 
     def error(self, number: float) -> str:
         """An error with this estimate's decimals; empty where there is none."""
