@@ -13,6 +13,7 @@ from sklearn.mixture import GaussianMixture as Theirs
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_estimator
 
 from unveil.components import Diagonal
 from unveil.inference import EMEstimator
@@ -39,6 +40,7 @@ def test_responsibilities_sum_to_one_and_decide_the_component(x):
     r = estimator.predict_proba(x)
     np.testing.assert_allclose(r.sum(1), 1)
     assert (estimator.predict(x) == r.argmax(1)).all()
+    assert (estimator.fit_predict(x) == estimator.predict(x)).all()
     assert sorted(np.bincount(estimator.predict(x))) == [60, 60, 60]
     assert (estimator.transform(x)[:, 0] == estimator.predict(x)).all()
 
@@ -119,3 +121,12 @@ def test_scores_leave_torchs_own_generator_alone(x):
     before = torch.get_rng_state()
     estimator.score(x)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_scikit_learns_own_checks():
+    found = check_estimator(EMEstimator(partial(GaussianMixture, components=2), steps=20), on_fail=None, on_skip=None)
+    failed = {one["check_name"] for one in found if one["status"] == "failed"}
+    # starts are drawn from rows, and repeated rows are other draws than weighted ones: another maximum may be found
+    assert failed <= {"check_sample_weight_equivalence_on_dense_data"}
+    assert sum(one["status"] == "passed" for one in found) > 45

@@ -71,6 +71,12 @@ class EMEstimator(TransformerMixin, DensityMixin, BaseEstimator):
         self.tolerance = tolerance
         self.seed = seed
 
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn's tools may assume: NaN is missing."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The parameters by name, those of the model's factory among them."""
         found = {name: getattr(self, name) for name in ("model", "levels", "starts", "steps", "tolerance", "seed")}
@@ -96,8 +102,9 @@ class EMEstimator(TransformerMixin, DensityMixin, BaseEstimator):
         x = self._rows(X, reset=True)
         self.model_ = self._made(x)
         fit: Callable[..., Any] = em.fit if isinstance(self.model_, EMModel) else cavi.fit
+        weight = None if sample_weight is None else np.asarray(sample_weight)
         self.fitted_ = fit(
-            self.model_, x, weight=sample_weight, starts=self.starts, steps=self.steps, tolerance=self.tolerance,
+            self.model_, x, weight=weight, starts=self.starts, steps=self.steps, tolerance=self.tolerance,
             seed=self.seed, progress=False,
         )  # fmt: skip
         self.n_iter_ = len(self.fitted_.bounds) - 1
@@ -163,12 +170,16 @@ class EMEstimator(TransformerMixin, DensityMixin, BaseEstimator):
         """The likeliest component of each row, (N,)."""
         return self.predict_proba(X).argmax(-1)
 
+    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Array:
+        """Fit, and give the likeliest component of each row, (N,)."""
+        return self.fit(X, sample_weight=sample_weight).predict(X)
+
     def transform(self, X: Any) -> Array:
         """The mode of p(z | x): the factors of factor analysis, (N, L); the component of a mixture, (N, 1)."""
         codes = self.model_.encode(self._batch(X))
         if not isinstance(codes, torch.Tensor):
             raise AttributeError(f"transform: a {type(self.model_).__name__} has several latent variables")
-        return codes.reshape(len(codes), -1).numpy()
+        return codes.reshape(len(codes), -1).double().numpy()
 
     def sample(self, n_samples: int = 1) -> Array:
         """New rows, (n_samples, D)."""
@@ -180,8 +191,9 @@ class EMEstimator(TransformerMixin, DensityMixin, BaseEstimator):
 
     def _rows(self, X: Any, *, reset: bool) -> Array:
         rows: Array = validate_data(
-            self, X, reset=reset, ensure_all_finite="allow-nan", dtype=np.float64, allow_nd=True
-        )
+            self, X, reset=reset, ensure_all_finite="allow-nan", dtype=np.float64, allow_nd=True,
+            ensure_min_samples=2 if reset else 1,
+        )  # fmt: skip
         return np.require(rows, requirements="W")  # torch warns of arrays that can't be written to
 
     def _batch(self, X: Any) -> Batch:

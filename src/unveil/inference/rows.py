@@ -129,5 +129,5 @@ def _weights(weight: Any, size: int) -> Tensor:
     if found.shape != (size,):
         raise ValueError(f"weight: expected one for each of the {size:,} rows, got shape {tuple(found.shape)}")
     if not found.isfinite().all() or (found < 0).any() or not found.sum() > 0:
-        raise ValueError("weight: expected finite numbers of at least 0 that are not all 0")
+        raise ValueError("weight: expected finite numbers of at least 0 that are not all zero")
     return found
