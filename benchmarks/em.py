@@ -193,16 +193,16 @@ if __name__ == "__main__":
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--memory", action="store_true", help="our mixture alone, and its memory")
     options = parser.parse_args()
-    x = clusters(options.rows)
+    x, what = clusters(options.rows), [] if options.memory else options.what
     if options.memory:
         memory(x)
-    elif "mixture" in options.what:
+    if "mixture" in what:
         compare("mixture", "steps/s", our_mixture(x), their_mixture(x), options.rounds)
-    if "chains" in options.what and not options.memory:
+    if "chains" in what:
         for count, length in ((1_000, 100), (1, 10_000)):
             sequences = chains(count, length)
             name = f"chain: {count:,} x {length:,} steps"
             compare(name, "steps/s", our_chain(sequences), their_chain(sequences), options.rounds, "hmmlearn")
-    if "topics" in options.what and not options.memory:
+    if "topics" in what:
         counts = documents()
         compare("topics", "sweeps/s", our_topics(counts), their_topics(counts), options.rounds)

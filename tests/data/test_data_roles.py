@@ -197,3 +197,15 @@ def test_columns_of_few_values_are_told_of(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("a,b\n" + "".join(f"{i}.5,{i % 3}\n" for i in range(60)))
     assert any(note.startswith("b: three values only among real numbers") for note in load(path).describe())
+
+
+@pytest.mark.parametrize("options", [{"drop": "age"}, {"real": True}, {"target": "age"}])
+def test_data_that_is_loaded_already_takes_no_roles(table, options):
+    with pytest.raises(ValueError, match=f"{next(iter(options))}: expected no option for data that is loaded already"):
+        load(load(table), **options)
+
+
+def test_columns_of_few_values_at_first_and_many_later_are_not_told_of(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n" + "".join(f"{i}.5,{0 if i < 1100 else i}.25\n" for i in range(1200)))
+    assert not any("values only" in note for note in load(path, validation="none", test="none").describe())

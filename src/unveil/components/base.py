@@ -56,10 +56,7 @@ class Components(Part, ABC, Generic[Seen]):
 
     def __init__(self, x: Variable, components: int) -> None:
         super().__init__()
-        if isinstance(components, bool) or not isinstance(components, int):
-            raise TypeError(f"components: expected a whole number, got {components!r}")
-        if components < 1:
-            raise ValueError(f"components: expected at least 1, got {components}")
+        require_components(components)
         self.require(x)
         self.variable = self.x = x
         self.components = components
@@ -136,6 +133,14 @@ class Components(Part, ABC, Generic[Seen]):
 
 ComponentsFactory = Callable[[Variable, int], Components]
 """Makes components from ``x, K``: a class, or functools.partial of a class."""
+
+
+def require_components(components: int) -> None:
+    """Raise a TypeError for what is no number of components, a ValueError for less than one."""
+    if isinstance(components, bool) or not isinstance(components, int):
+        raise TypeError(f"components: expected a whole number, got {components!r}")
+    if components < 1:
+        raise ValueError(f"components: expected at least 1, got {components}")
 
 
 def columns(x: Tensor, mask: Tensor | None) -> Columns:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from unveil.components.base import require_components
 from unveil.distributions.dirichlet import dirichlet_kl, dirichlet_log
 from unveil.parts import Part
 
@@ -26,8 +27,7 @@ class Weighting(Part, ABC):
 
     def __init__(self, components: int, concentration: float) -> None:
         super().__init__()
-        if components < 1:
-            raise ValueError(f"components: expected at least 1, got {components}")
+        require_components(components)
         if not concentration > 0:
             raise ValueError(f"concentration: expected a positive number, got {concentration}")
         self.components, self.concentration = components, concentration

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from unveil import distributions
-from unveil.components.base import Statistics
+from unveil.components.base import Statistics, require_components
 from unveil.components.full import quadratic, sufficient, symmetric
 from unveil.components.units import Units, require_real
 from unveil.distributions.normal import LOG_2PI
@@ -41,8 +41,7 @@ class NormalWishart(Part):
         require_real(type(self).__name__, x)
         if len(x.shape) != 1:
             raise ValueError(f"x: expected vectors, got shape {x.shape}; flatten the data")
-        if components < 1:
-            raise ValueError(f"components: expected at least 1, got {components}")
+        require_components(components)
         for name, value, low in (("strength", strength, 0), ("freedom", freedom, -1)):
             if not value > low:
                 raise ValueError(f"{name}: expected a number above {low}, got {value}")

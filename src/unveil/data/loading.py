@@ -23,6 +23,8 @@ from unveil.variables import Batch, Variable
 FEW_VALUES = 10
 """A column of real numbers that holds no more values than these is told of."""
 NUMBERS = {2: "two", 3: "three"}
+GLANCE = 1000
+"""So many rows mostly tell that a column holds many values: sorting all would take seconds where there are millions."""
 
 
 def load(
@@ -85,7 +87,10 @@ def load(
         Data('array': 10, binary; train 8, validation 2)
     """
     if isinstance(source, Data):
-        return _as_it_is(source, validation=validation, test=test, binarize=binarize, context=context, target=target)
+        return _as_it_is(
+            source, validation=validation, test=test, binarize=binarize, context=context, target=target, drop=drop,
+            real=real or None,
+        )  # fmt: skip
     check_convention(binarize)
     _check_seed(seed)
     _check_missing(missing, binarize)
@@ -195,10 +200,11 @@ def _degenerate(train: Split, part: RawSplit) -> list[str]:
     if not isinstance(x, torch.Tensor) or not x.is_floating_point() or x.dim() != 2 or len(x) < 2:
         return []
     names = part.columns or tuple(f"column {i}" for i in range(x.shape[1]))
-    counts = [len(column.unique()) for column in x.mT]
+    most = min(FEW_VALUES, len(x) // 10)
+    counts = [_distinct(column, most) for column in x.mT]
     said = []
     for count in sorted(set(counts)):
-        if count <= min(FEW_VALUES, len(x) // 10):
+        if count <= most:
             found = [name for name, values in zip(names, counts, strict=True) if values == count]
             what = "a single value" if count == 1 else f"{NUMBERS.get(count, str(count))} values only"
             shown = ", ".join(found[:5]) + ", ..." * (len(found) > 5)
@@ -207,6 +213,12 @@ def _degenerate(train: Split, part: RawSplit) -> list[str]:
                 "nothing about the other columns; leave it out, or model it apart"
             )
     return said
+
+
+def _distinct(column: torch.Tensor, most: int) -> int:
+    """How many values a column holds; some number above ``most`` where its first rows hold more than that already."""
+    first = len(column[:GLANCE].unique())
+    return first if first > most else len(column.unique())
 
 
 def _store(origin: RawData, name: str, part: RawSplit, train: RawSplit, form: Format) -> Batch:

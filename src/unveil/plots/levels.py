@@ -83,10 +83,6 @@ class Rows(Panel):
         shown, total = len(self.rows), len(self.weights)
         return f"the {shown} heaviest of {total} {self.called}s" if shown < total else ""
 
-    def called_features(self, count: int) -> list[str]:
-        """What so many features are called."""
-        return labels_of(self.names, count)
-
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Profiles(Rows):
@@ -108,7 +104,7 @@ class Profiles(Rows):
     @property
     def columns(self) -> list[str]:
         """What the features are called."""
-        return self.called_features(self.means.shape[-1])
+        return labels_of(self.names, self.means.shape[-1])
 
     @property
     def height(self) -> float:
@@ -172,7 +168,7 @@ class Blocks(Rows):
     @property
     def columns(self) -> list[str]:
         """What they are called."""
-        names = self.called_features(self.probabilities.shape[1])
+        names = labels_of(self.names, self.probabilities.shape[1])
         return [names[index] for index in self.features]
 
     @property

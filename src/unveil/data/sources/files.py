@@ -92,7 +92,8 @@ def _from_csv(path: Path, head: bytes, roles: Roles) -> RawData:
         comma = next((mark for mark in (";", TAB) if table.num_columns == 1 and mark in table.column_names[0]), ",")
         parse = csv.ParseOptions(delimiter=comma)
         table = table if comma == "," else csv.read_csv(path, parse_options=parse)
-        nameless = all(_is_number(name) for name in table.column_names) and not _counts(table)
+        counted = _counts(table)
+        nameless = all(_is_number(name) for name in table.column_names) and not counted
         if nameless:
             named = csv.ReadOptions(autogenerate_column_names=True)
             table = csv.read_csv(path, read_options=named, parse_options=parse)
@@ -103,7 +104,7 @@ def _from_csv(path: Path, head: bytes, roles: Roles) -> RawData:
     notes: tuple[str, ...] = ()
     if nameless:
         notes += ("the first line holds numbers: it is a row, and the columns are called f0, f1, ...",)
-    if _counts(table):
+    if counted:
         notes += ("the first line counts 0, 1, ...: it is taken for the columns' names, and is no row",)
     if comma != ",":
         notes += (f"columns are separated by {'tabs' if comma == TAB else 'semicolons'}",)
