@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Set
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from functools import singledispatch
 
@@ -230,16 +230,37 @@ class Aggregate:
         return log_marginal
 
 
-def _encode_all(model: Model, examples: Examples, name: str, seed: int) -> Distribution:
-    pieces: list[Distribution] = []
+def for_all_rows(
+    model: Model, examples: Examples, name: str, seed: int, keep: Callable[[Term], None], scores: str = "pq"
+) -> None:
+    """Hand over a variable's term for all rows of a split, some rows at a time, drawn from q once.
+
+    Args:
+        model: The model.
+        examples: The split.
+        name: The variable.
+        seed: Decides the draws.
+        keep: Takes each term.
+        scores: Which of p and q the terms shall have.
+    """
     generator = torch.Generator(model.device).manual_seed(seed_of(seed, Stream.ENCODING))
 
-    def keep(term: Term) -> None:
-        if term.name == name and term.q is not None:
-            pieces.append(term.q)
+    def record(term: Term) -> None:
+        if term.name == name:
+            keep(term)
 
     for rows in torch.arange(len(examples)).split(max(ENCODED_AT_ONCE // examples.features, 1)):
-        model.run(examples.rows(rows), FromPosterior(1, generator, scores="q"), keep)
+        model.run(examples.rows(rows), FromPosterior(1, generator, scores=scores), record)
+
+
+def _encode_all(model: Model, examples: Examples, name: str, seed: int) -> Distribution:
+    pieces: list[Distribution] = []
+
+    def keep(term: Term) -> None:
+        if term.q is not None:
+            pieces.append(term.q)
+
+    for_all_rows(model, examples, name, seed, keep, scores="q")
     return concatenated(pieces[0], *pieces[1:])
 
 

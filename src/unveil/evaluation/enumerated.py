@@ -14,13 +14,10 @@ from torch import Tensor
 
 from unveil.distributions import Categorical
 from unveil.distributions.kl import between_logits
+from unveil.evaluation.aggregate import for_all_rows
 from unveil.evaluation.estimate import PerExample
 from unveil.evaluation.examples import Examples
-from unveil.evaluation.streaming import Stream, seed_of
-from unveil.models import FromPosterior, Model, Term, Trace
-
-ENCODED_AT_ONCE = 2**22
-"""Entries of the examples that are encoded at once."""
+from unveil.models import Model, Term, Trace
 
 
 def enumerable(probe: Trace) -> str | None:
@@ -44,15 +41,13 @@ def enumerated(model: Model, examples: Examples, index: Tensor, name: str, seed:
         seed: Decides the draws, of which nothing here depends.
     """
     pieces: list[tuple[Tensor, Tensor]] = []
-    generator = torch.Generator(model.device).manual_seed(seed_of(seed, Stream.ENCODING))
 
     def keep(term: Term) -> None:
-        if term.name == name and isinstance(term.q, Categorical) and isinstance(term.p, Categorical):
+        if isinstance(term.q, Categorical) and isinstance(term.p, Categorical):
             q, p = term.q.logits, term.p.logits
             pieces.append((q.double(), p.double().expand_as(q)))
 
-    for rows in torch.arange(len(examples)).split(max(ENCODED_AT_ONCE // examples.features, 1)):
-        model.run(examples.rows(rows), FromPosterior(1, generator), keep)
+    for_all_rows(model, examples, name, seed, keep)
     log_q, log_p = (torch.cat(each).cpu() for each in zip(*pieces, strict=True))
     log_aggregate = log_q.logsumexp(0) - math.log(len(log_q))
     information = between_logits(log_q, log_aggregate)[index]
