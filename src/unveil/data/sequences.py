@@ -21,9 +21,8 @@ def padded(sequences: Sequence[ArrayLike | Tensor], length: int | None = None) -
         ValueError: If there are none, one is longer than T, or their observations have different shapes.
 
     Example:
-        >>> padded([[1, 2, 3], [4]])
-        tensor([[1., 2., 3.],
-                [4., nan, nan]], dtype=torch.float64)
+        >>> padded([[1, 2, 3], [4]]).tolist()
+        [[1.0, 2.0, 3.0], [4.0, nan, nan]]
     """
     each = [torch.as_tensor(np.asarray(one), dtype=torch.double) for one in sequences]
     if not each or any(one.dim() == 0 for one in each):
